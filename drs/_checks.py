@@ -1,0 +1,80 @@
+"""Checks of public inputs, each raising one clear sentence; none of them waits for a GPU unless it says so."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from drs.errors import UsageError
+
+
+def flatten_classes(logits: Tensor, target: Tensor, *, min_classes: int = 2) -> tuple[Tensor, Tensor]:
+    """Bring every shape that torch's ``cross_entropy`` takes to (M, C) and (M,).
+
+    Args:
+        logits: (C,), (N, C) or (N, C, d1, ..., dk), floating point.
+        target: (), (N,) or (N, d1, ..., dk), int64 class indices.
+        min_classes: The fewest classes for which the caller's formula means something.
+
+    Raises:
+        UsageError: Shapes that do not belong together, a target that is not int64, too few classes.
+    """
+    if logits.dim() == 0:
+        raise UsageError("expected logits with a class dimension, got a scalar")
+    if not logits.is_floating_point():
+        raise UsageError(f"expected floating-point logits, got {logits.dtype}")
+    if target.dtype != torch.int64:
+        raise UsageError(f"expected target of dtype torch.int64 (class indices), got {target.dtype}")
+    expected = logits.shape[1:] if logits.dim() == 1 else logits.shape[:1] + logits.shape[2:]
+    if target.shape != expected:
+        raise UsageError(
+            f"expected target of shape {tuple(expected)} for logits of shape {tuple(logits.shape)}, "
+            f"got {tuple(target.shape)}"
+        )
+    classes = logits.shape[0] if logits.dim() == 1 else logits.shape[1]
+    if classes < min_classes:
+        raise UsageError(f"expected at least {min_classes} classes, got {classes}")
+    if logits.dim() == 1:
+        return logits.unsqueeze(0), target.unsqueeze(0)
+    if logits.dim() == 2:
+        return logits, target
+    return logits.movedim(1, -1).reshape(-1, classes), target.reshape(-1)
+
+
+def check_target_range(target: Tensor, classes: int, ignore_index: int | None = None) -> None:
+    """Refuse labels outside [0, classes). Only on the CPU, where looking costs nothing: a GPU would have to wait.
+
+    Raises:
+        UsageError: A label outside the range that is not ``ignore_index``.
+    """
+    if target.device.type != "cpu" or torch.compiler.is_compiling() or target.numel() == 0:
+        return
+    outside = (target < 0) | (target >= classes)
+    if ignore_index is not None:
+        outside &= target != ignore_index
+    if bool(outside.any()):
+        raise UsageError(f"expected labels in [0, {classes - 1}], got {int(target[outside][0])}")
+
+
+def check_images(inputs: Tensor, labels: Tensor) -> None:
+    """Refuse a batch that is not images in [0, 1] with one label each. Waits for the device once.
+
+    Raises:
+        UsageError: Shapes that do not belong together, NaN, or pixels outside [0, 1].
+    """
+    if inputs.dim() != 4:
+        raise UsageError(f"expected images of shape (N, C, H, W), got {tuple(inputs.shape)}")
+    if not inputs.is_floating_point():
+        raise UsageError(f"expected floating-point images in [0, 1], got {inputs.dtype}")
+    if labels.shape != inputs.shape[:1] or labels.dtype != torch.int64:
+        raise UsageError(
+            f"expected labels of shape ({inputs.shape[0]},) and dtype torch.int64, "
+            f"got {tuple(labels.shape)} of {labels.dtype}"
+        )
+    if inputs.device.type == "meta" or inputs.numel() == 0:
+        return
+    low, high = (float(v) for v in torch.stack(torch.aminmax(inputs)).tolist())
+    if low != low or high != high:
+        raise UsageError("expected images without NaN, got NaN")
+    if low < 0.0 or high > 1.0:
+        raise UsageError(f"expected pixels in [0, 1], got values from {low:.4g} to {high:.4g}")

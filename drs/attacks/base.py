@@ -1,0 +1,153 @@
+"""The one front door of every attack, and the one place where budget, pixel range and success are judged.
+
+An attack is a frozen dataclass: hyperparameters in the object, model and data at the call::
+
+    adversarials = PGD(epsilon=8 / 255, steps=20)(model, inputs, labels)
+
+Precautions: the model returns raw logits (never a softmax), takes pixels in [0, 1] and is in evaluation mode while it
+is attacked; its mode, its parameters and their gradients are as before when the call returns.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from drs._checks import check_images, check_target_range
+from drs.errors import UsageError
+
+TOLERANCE = 1e-6
+"""What rounding may add to a budget."""
+
+
+@dataclass(frozen=True)
+class Adversarials:
+    """What an attack made, judged by running the model on it.
+
+    Attributes:
+        inputs: (N, C, H, W) in [0, 1], within the budget.
+        success: (N,) bool: the model's label differs from the true one (for a targeted attack: is the target).
+        distances: (N,) in the norm of the attack (L-inf or L2), pixels in [0, 1].
+        logits: (N, classes), what the model answers on ``inputs``.
+    """
+
+    inputs: Tensor
+    success: Tensor
+    distances: Tensor
+    logits: Tensor
+
+    def robust_accuracy(self, labels: Tensor) -> float:
+        """Share of the images still classified as ``labels``. Waits for the device."""
+        return float((self.logits.argmax(dim=1) == labels).float().mean())
+
+
+@contextmanager
+def attackable(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode and frozen parameters inside; mode and flags of every module and parameter restored after."""
+    modes = [(module, module.training) for module in model.modules()]
+    flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    model.eval()
+    for parameter, _ in flags:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter, flag in flags:
+            parameter.requires_grad_(flag)
+        for module, mode in modes:
+            module.training = mode
+
+
+def distance(inputs: Tensor, others: Tensor, norm: str) -> Tensor:
+    """(N,) distances between two batches of images, ``"linf"`` or ``"l2"``."""
+    difference = (inputs - others).flatten(1)
+    return difference.abs().amax(dim=1) if norm == "linf" else difference.norm(dim=1)
+
+
+@dataclass(frozen=True)
+class Attack(ABC):
+    """Base of every attack: subclasses say how images are perturbed, this class says what counts.
+
+    Attributes:
+        seed: Of the attack's own random numbers; the global generators are left as they were.
+    """
+
+    seed: int = 0
+
+    @property
+    def norm(self) -> str:
+        """``"linf"`` or ``"l2"``: the norm of the budget and of the reported distances."""
+        return "linf"
+
+    @property
+    def budget(self) -> float | None:
+        """The largest distance allowed; None for an attack that looks for the smallest one."""
+        value: float | None = getattr(self, "epsilon", None)
+        return value
+
+    @abstractmethod
+    def perturb(self, model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+        """Perturbed images; called with a frozen model in evaluation mode. Need not clip to the budget."""
+
+    def succeeded(self, model: nn.Module, inputs: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+        """(N,) bool, from the model's ``logits`` on the perturbed images; targeted attacks override it."""
+        return logits.argmax(dim=1) != labels
+
+    def __call__(self, model: nn.Module, inputs: Tensor, labels: Tensor) -> Adversarials:
+        """Attack a batch.
+
+        Args:
+            model: Returns raw logits (N, classes) of images in [0, 1].
+            inputs: (N, C, H, W), float, in [0, 1].
+            labels: (N,) int64, the true labels.
+
+        Raises:
+            UsageError: Wrong shapes, labels out of range, NaN, pixels outside [0, 1], a negative budget, or a model
+                that returns probabilities.
+        """
+        check_images(inputs, labels)
+        if self.budget is not None and not 0.0 <= self.budget <= 1.0:
+            raise UsageError(f"expected epsilon in [0, 1], got {self.budget}")
+        devices = [inputs.device] if inputs.device.type == "cuda" else []
+        with attackable(model), torch.random.fork_rng(devices=devices):
+            torch.manual_seed(self.seed)
+            check_model(model, inputs, labels)
+            inputs = inputs.detach()
+            perturbed = inputs if self.budget == 0.0 else self.perturb(model, inputs, labels).detach()
+            if self.budget is not None:
+                perturbed = project(perturbed, inputs, self.budget, self.norm)
+            perturbed = perturbed.clamp(0.0, 1.0)
+            with torch.no_grad():
+                logits = model(perturbed)
+                success = self.succeeded(model, inputs, logits, labels)
+        return Adversarials(perturbed, success, distance(perturbed, inputs, self.norm), logits)
+
+
+def project(perturbed: Tensor, inputs: Tensor, epsilon: float, norm: str) -> Tensor:
+    """Nearest images within ``epsilon`` of ``inputs`` in the norm (L-inf: clipped; L2: scaled)."""
+    difference = perturbed - inputs
+    if norm == "linf":
+        return inputs + difference.clamp(-epsilon, epsilon)
+    lengths = difference.flatten(1).norm(dim=1).clamp_min(1e-12)
+    return inputs + difference * (epsilon / lengths).clamp_max(1.0).reshape(-1, 1, 1, 1)
+
+
+def check_model(model: nn.Module, inputs: Tensor, labels: Tensor) -> None:
+    """Refuse a model whose output is not a batch of raw logits. One forward pass of at most eight images.
+
+    Raises:
+        UsageError: Outputs of another shape, labels out of range, or rows of non-negative numbers that sum to one.
+    """
+    with torch.no_grad():
+        outputs = model(inputs[:8])
+    if not isinstance(outputs, Tensor) or outputs.dim() != 2 or outputs.shape[0] != min(8, len(inputs)):
+        got = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
+        raise UsageError(f"expected a model that returns logits of shape (N, classes), got {got}")
+    check_target_range(labels.cpu(), outputs.shape[1])
+    if outputs.numel() and bool((outputs >= 0).all() & ((outputs.sum(dim=1) - 1.0).abs() < 1e-4).all()):
+        raise UsageError("expected a model that returns raw logits, got probabilities: attack the logits instead")

