@@ -7,7 +7,6 @@ root (``DRS_DATA``, by default ``data/raw``) by torchvision; ``folder:PATH`` tak
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +16,10 @@ import torch
 from torch import Tensor
 
 from drs.errors import DataError, UsageError, unknown
+from drs.paths import data_root
 
 VALIDATION = 1000
 """Training images held out for thresholds, at most an eighth of the training set."""
-
-
-def data_root() -> Path:
-    """Where data sets live: ``$DRS_DATA``, or ``data/raw`` below the working directory."""
-    return Path(os.environ.get("DRS_DATA", "data/raw"))
 
 
 @dataclass(frozen=True)
@@ -72,7 +67,7 @@ class Dataset:
 
 
 def stratified_order(labels: Tensor, seed: int = 0) -> Tensor:
-    """A shuffled order in which every prefix holds each class in its share of the whole, within one image.
+    """A shuffled order in which every prefix holds the same share of each class, within one image of each.
 
     Args:
         labels: (N,) int64.
@@ -184,7 +179,7 @@ def _read_folder(folder: Path) -> tuple[Split, list[str]]:
     for path, _ in source.samples:
         try:
             image = pil_to_tensor(source.loader(path))
-        except OSError as error:
+        except (OSError, SyntaxError) as error:  # Pillow's answer to a PNG with a broken chunk is a SyntaxError
             raise DataError(f"image {path} is corrupt: {error}") from error
         if images and image.shape != images[0].shape:
             raise DataError(
@@ -238,7 +233,7 @@ def load_dataset(name: str, root: Path | None = None) -> Dataset:
 
     Args:
         name: A key of :data:`DATASETS` or ``folder:PATH``.
-        root: The data root; :func:`data_root` by default.
+        root: The data root; :func:`drs.paths.data_root` by default.
 
     Raises:
         UsageError: An unknown name.

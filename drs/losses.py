@@ -25,14 +25,14 @@ PUBLISHED_WEIGHT = 128 * 0.005
 """The published b = 0.005 on a batch SUM, as a weight on the batch MEAN at batch 128 (see the page on differences)."""
 
 
-def _flatten(logits: Tensor, target: Tensor, ignore_index: int) -> tuple[Tensor, Tensor, Tensor]:
+def _flatten(logits: Tensor, target: Tensor, ignore_index: int, reduction: str) -> tuple[Tensor, Tensor, Tensor]:
     """(M, C) logits of at least float32, (M,) labels safe to index with, (M,) mask of the examples that count."""
+    if reduction not in ("none", "mean", "sum"):
+        raise unknown("reduction", reduction, ("none", "mean", "sum"))
     flat, labels = flatten_classes(logits, target)
     check_target_range(labels, flat.shape[1], ignore_index)
-    if flat.dtype in (torch.float16, torch.bfloat16):
-        flat = flat.float()
     counted = labels != ignore_index
-    return flat, labels.where(counted, 0), counted
+    return _at_least_float32(flat), labels.where(counted, 0), counted
 
 
 def _reduce(values: Tensor, counted: Tensor, shape: torch.Size, reduction: str) -> Tensor:
@@ -40,11 +40,11 @@ def _reduce(values: Tensor, counted: Tensor, shape: torch.Size, reduction: str) 
     values = values.where(counted, 0.0)
     if reduction == "none":
         return values.reshape(shape)
-    if reduction == "sum":
-        return values.sum()
-    if reduction == "mean":
-        return values.sum() / counted.sum()
-    raise unknown("reduction", reduction, ("none", "mean", "sum"))
+    return values.sum() if reduction == "sum" else values.sum() / counted.sum()
+
+
+def _at_least_float32(logits: Tensor) -> Tensor:
+    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
 
 
 def _check_weight(weight: float | Tensor, name: str = "weight") -> None:
@@ -80,9 +80,9 @@ def label_smoothing(
     """
     if not 0.0 <= smoothing <= 1.0:
         raise UsageError(f"expected smoothing in [0, 1], got {smoothing}")
-    flat, labels, counted = _flatten(logits, target, ignore_index)
-    loss = F.cross_entropy(flat, labels, reduction="none", label_smoothing=smoothing)
-    return _reduce(loss, counted, target.shape, reduction)
+    _flatten(logits, target, ignore_index, reduction)
+    logits = _at_least_float32(logits)
+    return F.cross_entropy(logits, target, ignore_index=ignore_index, reduction=reduction, label_smoothing=smoothing)
 
 
 def drs_penalty(
@@ -174,18 +174,18 @@ def drs_loss(
         UsageError: Shapes, labels, a weight < 0 or an unknown option.
     """
     _check_weight(weight)
-    flat, labels, counted = _flatten(logits, target, ignore_index)
-    loss = F.cross_entropy(flat, labels, reduction="none")
+    loss = cross_entropy(logits, target, ignore_index=ignore_index, reduction=reduction)
     if batch_reduction not in ("mean", "sum"):
         raise unknown("batch_reduction", batch_reduction, ("mean", "sum"))
-    if isinstance(weight, Tensor) or weight != 0.0:
-        penalty = drs_penalty(
-            flat, labels, measure=measure, spread=spread, top_k=top_k, count_true_class=count_true_class
-        )
-        if only_correct:
-            penalty = penalty * (flat.argmax(dim=1) == labels)
-        loss = loss + weight * (penalty if batch_reduction == "mean" else penalty * counted.sum())
-    return _reduce(loss, counted, target.shape, reduction)
+    if not isinstance(weight, Tensor) and weight == 0.0:
+        return loss
+    flat, labels, counted = _flatten(logits, target, ignore_index, reduction)
+    penalty = drs_penalty(flat, labels, measure=measure, spread=spread, top_k=top_k, count_true_class=count_true_class)
+    if only_correct:
+        penalty = penalty * (flat.argmax(dim=1) == labels)
+    if batch_reduction == "sum":
+        penalty = penalty * counted.sum()
+    return loss + weight * _reduce(penalty, counted, target.shape, reduction)
 
 
 def rce_loss(logits: Tensor, target: Tensor, *, ignore_index: int = -100, reduction: Reduction = "mean") -> Tensor:
@@ -198,7 +198,7 @@ def rce_loss(logits: Tensor, target: Tensor, *, ignore_index: int = -100, reduct
 
     Args, returns and errors are those of :func:`cross_entropy`.
     """
-    flat, labels, counted = _flatten(logits, target, ignore_index)
+    flat, labels, counted = _flatten(logits, target, ignore_index, reduction)
     log_probabilities = torch.log_softmax(flat, dim=1)
     false_sum = log_probabilities.scatter(1, labels.unsqueeze(1), 0.0).sum(dim=1)
     return _reduce(-false_sum / (flat.shape[1] - 1), counted, target.shape, reduction)
@@ -212,7 +212,7 @@ def confidence_penalty(
     Args, returns and errors are those of :func:`cross_entropy`; weight >= 0.
     """
     _check_weight(weight)
-    flat, labels, counted = _flatten(logits, target, ignore_index)
+    flat, labels, counted = _flatten(logits, target, ignore_index, reduction)
     log_probabilities = torch.log_softmax(flat, dim=1)
     entropy = -(log_probabilities.exp() * log_probabilities).sum(dim=1)
     loss = F.nll_loss(log_probabilities, labels, reduction="none") - weight * entropy
@@ -227,7 +227,7 @@ def logit_squeezing(
     Args, returns and errors are those of :func:`cross_entropy`; weight >= 0.
     """
     _check_weight(weight)
-    flat, labels, counted = _flatten(logits, target, ignore_index)
+    flat, labels, counted = _flatten(logits, target, ignore_index, reduction)
     loss = F.cross_entropy(flat, labels, reduction="none") + weight * flat.square().sum(dim=1)
     return _reduce(loss, counted, target.shape, reduction)
 
@@ -253,7 +253,8 @@ class _FunctionalLoss(nn.Module):
     def __init__(self, **options: Any) -> None:
         super().__init__()
         self.options = options
-        type(self).function(torch.zeros(1, 3), torch.zeros(1, dtype=torch.int64), **options)  # refuse bad options now
+        classes = max(3, (options.get("top_k") or 0) + 1)
+        type(self).function(torch.zeros(1, classes), torch.zeros(1, dtype=torch.int64), **options)  # refuse bad options
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """The loss of raw ``logits`` against class indices ``target``."""

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from drs._seeding import seeded
 from drs.errors import UsageError, unknown
 
 
@@ -186,8 +187,7 @@ def build_model(name: str, *, channels: int, classes: int, seed: int, **options:
     """
     if name not in MODELS:
         raise unknown("model", name, MODELS)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed, torch.device("cpu")):
         try:
             return MODELS[name](channels, classes, **options)
         except TypeError as error:

@@ -5,6 +5,7 @@ On a CUDA device the whole step (batch, augmentation, forward, loss, backward, u
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -13,12 +14,15 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
+from drs._seeding import seeded
 from drs.datasets import Dataset
-from drs.errors import UsageError
+from drs.errors import UsageError, unknown
 from drs.losses import get_loss
 from drs.models import Network, ReverseLogits, build_model
+
+SCHEDULES = ("step", "cosine")
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,14 @@ class TrainingSpec:
     warmup: float = 0.0
     adversarial: Mapping[str, float] = field(default_factory=dict)
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.schedule not in SCHEDULES:
+            raise unknown("schedule", self.schedule, SCHEDULES)
+        if self.steps < 1 or self.batch_size < 1:
+            raise UsageError(f"expected steps and batch_size >= 1, got {self.steps} and {self.batch_size}")
+        if self.adversarial and set(self.adversarial) != {"epsilon", "steps", "step_size"}:
+            raise UsageError(f"expected adversarial epsilon, steps and step_size, got {', '.join(self.adversarial)}")
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON types, for records and keys."""
@@ -172,12 +184,14 @@ def train(
     split = dataset.train.first(spec.train_size)
     if len(split) < spec.batch_size:
         raise UsageError(f"expected at least one batch of {spec.batch_size} training images, got {len(split)}")
+    known = inspect.signature(get_loss(spec.loss)).parameters
+    for option in [*spec.loss_options, *(["weight"] if spec.warmup else [])]:
+        if option not in known:
+            raise UsageError(f"loss {spec.loss!r} has no option {option!r}: expected one of {', '.join(known)}")
     network = build_model(
         spec.model, channels=dataset.channels, classes=len(dataset.class_names), seed=spec.seed, **spec.model_options
     ).to(device)
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(spec.seed)
+    with seeded(spec.seed, device):
         loss, accuracy = _loop(spec, network, *split.to_float(device), progress=progress)
     if loss != loss or abs(loss) == float("inf"):
         raise UsageError(f"training diverged (loss {loss}): {spec}")
@@ -197,8 +211,8 @@ def _loop(
     )
     function = get_loss(spec.loss)
     options = dict(spec.loss_options)
-    final_weight = options.get("weight", 1.0)
     if spec.warmup:
+        final_weight = options.get("weight", inspect.signature(function).parameters["weight"].default)
         options["weight"] = torch.zeros((), device=device)
     index = torch.zeros(spec.batch_size, dtype=torch.int64, device=device)
     totals = torch.zeros(2, device=device)  # sum of losses, share of right answers
@@ -248,5 +262,8 @@ def _loop(
             bar.update(since)
             totals.zero_()
             since = 0
+    bar.update(since)
     bar.close()
+    if not bool(totals.isfinite().all()):  # it diverged after the last whole epoch
+        mean = totals.cpu()
     return float(mean[0]), float(mean[1])

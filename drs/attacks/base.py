@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from drs._checks import check_images, check_target_range
+from drs._seeding import seeded
 from drs.errors import UsageError
 
 TOLERANCE = 1e-6
@@ -113,12 +114,11 @@ class Attack(ABC):
         check_images(inputs, labels)
         if self.budget is not None and not 0.0 <= self.budget <= 1.0:
             raise UsageError(f"expected epsilon in [0, 1], got {self.budget}")
-        devices = [inputs.device] if inputs.device.type == "cuda" else []
-        with attackable(model), torch.random.fork_rng(devices=devices):
-            torch.manual_seed(self.seed)
+        with attackable(model), torch.enable_grad(), seeded(self.seed, inputs.device):
             check_model(model, inputs, labels)
             inputs = inputs.detach()
-            perturbed = inputs if self.budget == 0.0 else self.perturb(model, inputs, labels).detach()
+            unmoved = self.budget == 0.0 or len(inputs) == 0
+            perturbed = inputs if unmoved else self.perturb(model, inputs, labels).detach()
             if self.budget is not None:
                 perturbed = project(perturbed, inputs, self.budget, self.norm)
             perturbed = perturbed.clamp(0.0, 1.0)
@@ -134,7 +134,8 @@ def project(perturbed: Tensor, inputs: Tensor, epsilon: float, norm: str) -> Ten
     if norm == "linf":
         return inputs + difference.clamp(-epsilon, epsilon)
     lengths = difference.flatten(1).norm(dim=1).clamp_min(1e-12)
-    return inputs + difference * (epsilon / lengths).clamp_max(1.0).reshape(-1, 1, 1, 1)
+    scale: Tensor = (epsilon / lengths).clamp_max(1.0)
+    return inputs + difference * scale.reshape(-1, 1, 1, 1)
 
 
 def check_model(model: nn.Module, inputs: Tensor, labels: Tensor) -> None:

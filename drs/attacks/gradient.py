@@ -17,6 +17,12 @@ from drs.attacks.base import Attack
 from drs.errors import UsageError, unknown
 
 
+def _check_counts(**counts: int) -> None:
+    for name, count in counts.items():
+        if count < 1:
+            raise UsageError(f"expected {name} >= 1, got {count}")
+
+
 def _margin(logits: Tensor, labels: Tensor) -> Tensor:
     true = logits.gather(1, labels.unsqueeze(1)).squeeze(1)
     return logits.scatter(1, labels.unsqueeze(1), -torch.inf).amax(dim=1) - true
@@ -50,7 +56,7 @@ def _foolbox_step(
     import eagerpy as ep
     from foolbox.attacks.gradient_descent_base import LinfBaseGradientDescent
 
-    class Steps(LinfBaseGradientDescent):
+    class Steps(LinfBaseGradientDescent):  # type: ignore[misc]  # foolbox has no types
         def get_loss_fn(self, model: Any, labels: Any) -> Callable[[Any], Any]:
             target = labels.raw
 
@@ -119,6 +125,9 @@ class BIM(Attack):
     epsilon: float = 0.05
     steps: int = 10
 
+    def __post_init__(self) -> None:
+        _check_counts(steps=self.steps)
+
     def perturb(self, model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
         return sign_steps(
             model,
@@ -144,6 +153,9 @@ class ILCM(Attack):
 
     epsilon: float = 0.05
     steps: int = 10
+
+    def __post_init__(self) -> None:
+        _check_counts(steps=self.steps)
 
     def perturb(self, model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
         with torch.no_grad():
@@ -183,8 +195,7 @@ class PGD(Attack):
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:
             raise unknown("objective", self.objective, OBJECTIVES)
-        if self.steps < 1 or self.restarts < 1:
-            raise UsageError(f"expected steps and restarts >= 1, got {self.steps} and {self.restarts}")
+        _check_counts(steps=self.steps, restarts=self.restarts)
 
     def perturb(self, model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
         step_size = 2.5 * self.epsilon / self.steps if self.step_size is None else self.step_size
@@ -223,11 +234,14 @@ class TargetedPGD(Attack):
     steps: int = 20
     targets: int | None = None
 
+    def __post_init__(self) -> None:
+        _check_counts(steps=self.steps, targets=1 if self.targets is None else self.targets)
+
     def perturb(self, model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
         with torch.no_grad():
             order = model(inputs).scatter(1, labels.unsqueeze(1), -torch.inf).argsort(dim=1, descending=True)
         best = inputs
-        for rank in range(self.targets or order.shape[1] - 1):
+        for rank in range(min(self.targets or order.shape[1], order.shape[1] - 1)):
             target = order[:, rank]
 
             def objective(logits: Tensor, labels: Tensor, target: Tensor = target) -> Tensor:

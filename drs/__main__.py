@@ -1,0 +1,5 @@
+"""``python -m drs`` is the same command as ``drs``."""
+
+from drs.cli import main
+
+main()

@@ -1,0 +1,36 @@
+"""Which class a targeted attack aims at: a rule by name, from the model's logits on the unperturbed images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from drs.errors import unknown
+
+
+def least_likely(logits: Tensor, labels: Tensor, seed: int) -> Tensor:
+    """The false class with the smallest logit."""
+    return logits.scatter(1, labels.unsqueeze(1), torch.inf).argmin(dim=1)
+
+
+def random_class(logits: Tensor, labels: Tensor, seed: int) -> Tensor:
+    """A false class drawn uniformly; the same seed draws the same ones on every device."""
+    generator = torch.Generator().manual_seed(seed)
+    drawn = torch.randint(1, logits.shape[1], labels.shape, generator=generator).to(labels.device)
+    return (labels + drawn) % logits.shape[1]
+
+
+TARGETS: dict[str, Callable[[Tensor, Tensor, int], Tensor]] = {"least_likely": least_likely, "random": random_class}
+"""Rules by name, from logits (N, C), true labels (N,) and a seed to target classes (N,)."""
+
+
+def check_target_rule(name: str, *others: str) -> None:
+    """Refuse a rule that is neither in :data:`TARGETS` nor among ``others``.
+
+    Raises:
+        UsageError: An unknown name.
+    """
+    if name not in TARGETS and name not in others:
+        raise unknown("target rule", name, [*TARGETS, *others])

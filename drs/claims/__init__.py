@@ -1,0 +1,103 @@
+"""Every claim with its rule and, from the records there are, its verdict. Nothing here runs an experiment."""
+
+from __future__ import annotations
+
+from drs.claims import drs_paper
+from drs.claims.base import NO_RECORDS, Claim, Finding, Judgement
+from drs.errors import unknown
+from drs.records import to_frame
+from drs.runner import existing, plan
+
+CLAIMS: dict[str, Claim] = {claim.id: claim for claim in (*drs_paper.CLAIMS,)}
+"""Every claim by its id, in the order of the book."""
+
+DECIDING = ("quick", "paper")
+"""Profiles whose records may set a verdict, weakest first; ``smoke`` never does."""
+
+
+def get_claim(claim_id: str) -> Claim:
+    """The claim of that id.
+
+    Raises:
+        UsageError: No claim of that id.
+    """
+    if claim_id not in CLAIMS:
+        raise unknown("claim", claim_id, CLAIMS)
+    return CLAIMS[claim_id]
+
+
+def finding(claim_id: str, profile: str) -> Finding:
+    """A claim judged from the records of one profile; ``no records`` unless every run of its experiment is there.
+
+    Raises:
+        UsageError: No claim of that id.
+        RecordError: A damaged record.
+    """
+    claim = get_claim(claim_id)
+    records = existing(claim.experiment, profile)
+    if len(records) < len(plan(claim.experiment, profile)):
+        return Finding(claim, profile, NO_RECORDS, 0, "", "")
+    frame = to_frame(records)
+    seeds = int(frame["network.seed"].nunique()) if "network.seed" in frame else 1
+    dataset = ", ".join(sorted(set(frame["network.dataset"]))) if "network.dataset" in frame else ""
+    devices = ", ".join(sorted(set(frame["device"])))
+    return Finding(claim, profile, claim.judge(frame), seeds, dataset, devices)
+
+
+def verdicts() -> list[Finding]:
+    """Every claim under every deciding profile that has all its records; a claim without any appears once."""
+    found = []
+    for claim_id in CLAIMS:
+        judged = [f for p in DECIDING if (f := finding(claim_id, p)).judgement.verdict != "no records"]
+        found += judged or [finding(claim_id, DECIDING[0])]
+    return found
+
+
+def as_lines(findings: list[Finding]) -> str:
+    """A block of plain text for each claim: verdict, number, statement, rule, notebook."""
+    blocks = []
+    for found in findings:
+        claim, judged = found.claim, found.judgement
+        blocks.append(
+            f"{claim.id:<4} {judged.verdict.upper()} ({found.profile}): {claim.statement}\n"
+            f"     {claim.quantity}: {found.interval}, n = {judged.n}; {judged.detail}\n"
+            f"     rule: {claim.rule}\n"
+            f"     {claim.notebook}.ipynb"
+        )
+    return "\n".join(blocks)
+
+
+def as_markdown(findings: list[Finding], *, prefix: str = "") -> str:
+    """A Markdown table, one row a claim and profile.
+
+    Args:
+        findings: From :func:`verdicts`.
+        prefix: Put before the links to the notebooks, such as ``"../"``.
+    """
+    rows = [
+        "| | claim | the paper says | ours, 95% interval | profile, data, n | verdict |",
+        "|---|---|---|---|---|---|",
+    ]
+    for found in findings:
+        claim, judged = found.claim, found.judgement
+        link = f"[{claim.id}]({prefix}{claim.notebook}.ipynb)"
+        scale = f"{found.profile}, {found.dataset}, {judged.n}" if judged.n else "not run"
+        rows.append(
+            f"| {link} | {claim.statement} | {claim.published or 'nothing: ours'} "
+            f"| {claim.quantity}: {found.interval} | {scale} | **{judged.verdict}** |"
+        )
+    return "\n".join(rows)
+
+
+__all__ = [
+    "CLAIMS",
+    "DECIDING",
+    "Claim",
+    "Finding",
+    "Judgement",
+    "as_lines",
+    "as_markdown",
+    "finding",
+    "get_claim",
+    "verdicts",
+]

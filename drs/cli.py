@@ -1,0 +1,147 @@
+"""The command line: ``drs`` and ``python -m drs``. Heavy imports happen inside the commands, so that help is instant."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from drs.errors import RecordError, UsageError
+
+app = typer.Typer(
+    help="Two papers on adversarial robustness, reproduced: DRS and RCE. Start with 'drs list'.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ProfileOption = Annotated[str, typer.Option("--profile", "-p", help="smoke, quick or paper.")]
+ResultsOption = Annotated[
+    Path | None, typer.Option("--results", help="Root of the records; $DRS_RESULTS or data/results by default.")
+]
+DatasetOption = Annotated[
+    str | None, typer.Option("--dataset", help="Another data set than the profile's: a name or folder:PATH.")
+]
+
+
+def _experiments(name: str) -> list[str]:
+    from drs.experiments import EXPERIMENTS, get_experiment
+
+    return list(EXPERIMENTS) if name == "all" else [get_experiment(name).name]
+
+
+@app.command()
+def run(
+    experiment: Annotated[str, typer.Argument(help="Name of an experiment, or 'all'.")],
+    profile: ProfileOption = "quick",
+    workers: Annotated[int | None, typer.Option(help="Worker processes; one a processor by default.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    dataset: DatasetOption = None,
+    results: ResultsOption = None,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler to send the runs to.")] = None,
+) -> None:
+    """Compute what is missing of an experiment. Stop it whenever you like: it goes on where it stopped."""
+    from drs.runner import plan, run_missing
+
+    for name in _experiments(experiment):
+        runs = plan(name, profile, dataset=dataset)
+        done = run_missing(
+            runs,
+            profile,
+            workers=workers,
+            device=device,
+            results=results,
+            scheduler=scheduler,
+            label=f"{name} ({profile})",
+        )
+        typer.echo(f"{name}: {done} computed, {len(runs) - done} found, profile {profile}")
+
+
+@app.command()
+def status(profile: ProfileOption = "quick", dataset: DatasetOption = None, results: ResultsOption = None) -> None:
+    """Say of every experiment how many of its runs have a record, and check those records."""
+    from drs.experiments import EXPERIMENTS
+    from drs.records import read_records
+    from drs.runner import missing, plan
+
+    typer.echo(f"{'experiment':<14}{'done':>7}{'missing':>9}{'minutes':>9}")
+    for name in EXPERIMENTS:
+        runs = plan(name, profile, dataset=dataset)
+        left = len(missing(runs, profile, results))
+        spent = sum(record.seconds for record in read_records(runs, profile, results, arrays=True)) / 60
+        typer.echo(f"{name:<14}{len(runs) - left:>7}{left:>9}{spent:>9.1f}")
+
+
+@app.command("list")
+def list_() -> None:
+    """List experiments, profiles, data sets, losses, models and attacks by name."""
+    from drs.datasets import DATASETS
+    from drs.evaluation import ATTACKS
+    from drs.experiments import EXPERIMENTS
+    from drs.losses import LOSSES
+    from drs.models import MODELS
+    from drs.profiles import PROFILES
+
+    typer.echo("experiments")
+    for experiment in EXPERIMENTS.values():
+        typer.echo(f"  {experiment.name:<14}{experiment.title}")
+    typer.echo("profiles")
+    for scale in PROFILES.values():
+        typer.echo(f"  {scale.name:<14}{scale.purpose}: {scale.dataset}, seeds {len(scale.seeds)}, steps {scale.steps}")
+    for title, names in (
+        ("data sets", [*DATASETS, "folder:PATH"]),
+        ("losses", list(LOSSES)),
+        ("models", list(MODELS)),
+        ("attacks", list(ATTACKS)),
+    ):
+        typer.echo(f"{title}\n  {', '.join(names)}")
+
+
+@app.command()
+def claims(
+    markdown: Annotated[bool, typer.Option("--markdown", help="As a Markdown table.")] = False,
+    results: ResultsOption = None,
+) -> None:
+    """One line a claim: id, rule, estimate with interval, verdict, notebook."""
+    from drs.claims import as_lines, as_markdown, verdicts
+
+    if results is not None:
+        os.environ["DRS_RESULTS"] = str(results)
+    found = verdicts()
+    typer.echo(as_markdown(found) if markdown else as_lines(found))
+
+
+@app.command()
+def fetch(name: Annotated[str, typer.Argument(help="mnist, fashion_mnist, cifar10, cifar100 or svhn.")]) -> None:
+    """Download a data set into the data root ($DRS_DATA or data/raw)."""
+    from drs.datasets import fetch_dataset
+
+    typer.echo(f"{name} is under {fetch_dataset(name)}")
+
+
+@app.command()
+def readme() -> None:
+    """Write the claims table and the figure of the DRS chapter into README.md and book/_generated, from records."""
+    from drs.readme import write
+
+    for path in write():
+        typer.echo(f"wrote {path}")
+
+
+def main() -> None:
+    """Entry point: a usage error is one sentence and status 2, never a traceback."""
+    try:
+        app()
+    except (UsageError, RecordError) as error:
+        print(f"drs: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("drs: stopped; run the same command again to go on", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""Every table and figure of the book as a list of run specifications: the only place where a grid is written."""
+
+from drs.errors import unknown
+from drs.experiments import anatomy, correlation, losses
+from drs.experiments.base import Context, Experiment, Outcome, Spec
+
+EXPERIMENTS: dict[str, Experiment] = {
+    module.EXPERIMENT.name: module.EXPERIMENT for module in (anatomy, correlation, losses)
+}
+"""Every experiment by name, in the order of the book."""
+
+
+def get_experiment(name: str) -> Experiment:
+    """The experiment of that name.
+
+    Raises:
+        UsageError: No experiment of that name.
+    """
+    if name not in EXPERIMENTS:
+        raise unknown("experiment", name, EXPERIMENTS)
+    return EXPERIMENTS[name]
+
+
+__all__ = ["EXPERIMENTS", "Context", "Experiment", "Outcome", "Spec", "get_experiment"]

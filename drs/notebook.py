@@ -1,0 +1,106 @@
+"""What a chapter says about its own numbers: verdicts, tables and provenance as Markdown, written from records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from drs.claims import DECIDING, finding, get_claim
+from drs.claims.base import Finding
+from drs.profiles import PROFILES
+from drs.records import Record
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from IPython.display import Markdown
+
+
+def setup() -> None:
+    """House style and vector figures without dates, for the first cell of a chapter."""
+    from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+    from drs.figures import style
+
+    set_matplotlib_formats("svg", metadata={"Date": None}, bbox_inches="tight")
+    style.apply()
+
+
+def markdown(text: str) -> Markdown:
+    """Markdown as a cell's result."""
+    from IPython.display import Markdown
+
+    return Markdown(text)
+
+
+def sentence(found: Finding) -> str:
+    """One finding as a sentence with its interval, its scale and its rule."""
+    judged = found.judgement
+    if judged.verdict == "no records":
+        return f"Under `{found.profile}` there are no complete records, so there is no verdict."
+    return (
+        f"**{judged.verdict.capitalize()}** under `{found.profile}` ({found.dataset}, {judged.n} "
+        f"observations, seeds: {found.seeds}): {found.claim.quantity} = {found.interval}. {judged.detail}."
+    )
+
+
+def verdict(*claim_ids: str, profile: str = "quick") -> Markdown:
+    """The verdicts of some claims: under ``profile`` and, where it was run, under ``paper`` beside it.
+
+    Smoke numbers are shown as what they are and set no verdict.
+    """
+    parts = []
+    for claim_id in claim_ids:
+        claim = get_claim(claim_id)
+        lines = [f"**{claim_id}. {claim.statement}**", "", f"Rule, fixed before the run: {claim.rule}", ""]
+        if profile not in DECIDING:
+            lines.append(f"- `{profile}` runs only show that the chapter executes: they set no verdict.")
+        found = [finding(claim_id, name) for name in DECIDING if name in (profile, "paper")]
+        lines += [f"- {sentence(one)}" for one in found if one.profile == profile or one.judgement.n]
+        parts.append("\n".join(lines))
+    return markdown("\n\n".join(parts))
+
+
+def table(frame: pd.DataFrame, caption: str = "") -> Markdown:
+    """A data frame as a Markdown table with its index."""
+    header = "| | " + " | ".join(str(column) for column in frame.columns) + " |"
+    rule = "|---" * (len(frame.columns) + 1) + "|"
+    rows = [
+        "| " + " | ".join([str(index), *(_cell(value) for value in row)]) + " |"
+        for index, row in zip(frame.index, frame.itertuples(index=False))
+    ]
+    return markdown("\n".join([f"*{caption}*\n" if caption else "", header, rule, *rows]))
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return "" if value != value else f"{value:.3g}"
+    return str(value)
+
+
+def provenance(records: Iterable[Record], profile: str) -> Markdown:
+    """Where the numbers of a page come from: profile, data, seeds, device, versions, commit, date, time."""
+    found = list(records)
+    specs = [record.run.spec.get("network", {}) for record in found]
+
+    def several(values: Iterable[object]) -> str:
+        return ", ".join(sorted({str(value) for value in values if value is not None})) or "none"
+
+    days = sorted(record.utc[:10] for record in found)
+    seconds = sum(record.seconds for record in found)
+    seeds = sorted({spec["seed"] for spec in specs if "seed" in spec})
+    lines = [
+        f"Profile `{profile}` ({PROFILES[profile].purpose}): {len(found)} runs of the experiment "
+        f"`{several(record.run.experiment for record in found)}`, "
+        f"version {several(record.run.version for record in found)}.",
+        f"Data: {several(spec.get('dataset') for spec in specs)}. Seeds: {seeds[0]} to {seeds[-1]} ({len(seeds)}). "
+        if seeds
+        else "",
+        f"Device: {several(record.device for record in found)}. "
+        f"torch {several(record.versions.get('torch') for record in found)}, "
+        f"Python {several(record.versions.get('python') for record in found)}. "
+        f"Code: {several(record.commit for record in found)}. ",
+    ]
+    if profile != "smoke":
+        span = days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
+        lines.append(f"Computed {span} in {seconds / 60:.1f} minutes of one worker's time.")
+    return markdown("*" + " ".join(line.strip() for line in lines if line) + "*")

@@ -1,0 +1,36 @@
+"""Where things live, each overridden by one environment variable. Nothing here creates a folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def project_root() -> Path:
+    """The checkout this package is imported from, or the working directory when it is installed elsewhere."""
+    checkout = Path(__file__).resolve().parent.parent
+    return checkout if (checkout / "notebooks").is_dir() else Path.cwd()
+
+
+def _place(variable: str, default: str) -> Path:
+    return Path(os.environ[variable]) if os.environ.get(variable) else project_root() / "data" / default
+
+
+def data_root() -> Path:
+    """Data sets: ``$DRS_DATA`` or ``data/raw``."""
+    return _place("DRS_DATA", "raw")
+
+
+def results_root() -> Path:
+    """Records, one folder a profile: ``$DRS_RESULTS`` or ``data/results``."""
+    return _place("DRS_RESULTS", "results")
+
+
+def checkpoints_root() -> Path:
+    """Weights of trained networks: ``$DRS_CHECKPOINTS`` or ``data/checkpoints``."""
+    return _place("DRS_CHECKPOINTS", "checkpoints")
+
+
+def published(name: str) -> Path:
+    """A table of numbers from a paper, ``data/published/NAME.csv``."""
+    return project_root() / "data" / "published" / f"{name}.csv"

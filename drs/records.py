@@ -1,0 +1,267 @@
+"""Records: one small JSON a run, its arrays beside it; written whole or not at all, checksummed, never unpickled.
+
+A run is an experiment's name, its version and a frozen specification; its key is a hash of the three. A record that is
+torn or altered is named in an error, never read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from drs.errors import RecordError, UsageError
+from drs.paths import project_root, results_root
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = np.ndarray[Any, Any]
+PACKAGES = ("drs", "torch", "torchvision", "foolbox", "numpy")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One thing to compute: an experiment, its version (raised when its code changes meaning) and a specification."""
+
+    experiment: str
+    version: int
+    spec: Mapping[str, Any]
+
+    @property
+    def key(self) -> str:
+        """Sixteen hexadecimal digits that change with anything that decides the result."""
+        return digest([self.experiment, self.version, self.spec])[:16]
+
+
+@dataclass(frozen=True)
+class Record:
+    """A finished run.
+
+    Attributes:
+        run: What was computed.
+        profile: Under which profile.
+        metrics: Numbers by name; ``name@epsilon`` for a value at a budget.
+        arrays: Arrays by name.
+        seconds: Wall time of the run.
+        device: What it ran on, in words.
+        versions: Versions of the packages that matter.
+        commit: Commit of the code, with ``+changes`` where the tree was not clean.
+        utc: When it finished, ISO 8601.
+    """
+
+    run: Run
+    profile: str
+    metrics: Mapping[str, float]
+    seconds: float
+    device: str
+    versions: Mapping[str, str]
+    commit: str
+    utc: str
+    arrays: Mapping[str, Array] = field(default_factory=dict)
+
+
+def canonical(value: object) -> str:
+    """JSON with sorted keys and no spaces: equal values, equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=True, default=_plain)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise UsageError(f"expected a specification of plain JSON values, got {type(value).__name__}")
+
+
+def digest(value: object) -> str:
+    """SHA-256 of :func:`canonical`, in hexadecimal digits."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+@lru_cache(maxsize=1)
+def code_commit() -> str:
+    """The commit the code is at (``$DRS_COMMIT`` where there is no git), or ``unknown``."""
+    if os.environ.get("DRS_COMMIT"):
+        return os.environ["DRS_COMMIT"]
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", *words], cwd=project_root(), capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", "drs")
+        return git("rev-parse", "--short=12", "HEAD") + ("+changes" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+@lru_cache(maxsize=1)
+def package_versions() -> dict[str, str]:
+    """Versions of Python and of the packages a result depends on."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "absent"
+    return found
+
+
+def record_path(run: Run, profile: str, results: Path | None = None) -> Path:
+    """Where the record of a run belongs."""
+    return (results or results_root()) / profile / run.experiment / f"{run.key}.json"
+
+
+def has_record(run: Run, profile: str, results: Path | None = None) -> bool:
+    """Whether the record of a run is there; it is not opened.
+
+    Raises:
+        UsageError: The folder it belongs in cannot be read, or is no folder.
+    """
+    path = record_path(run, profile, results)
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise UsageError(f"cannot read the folder of records {path.parent}: {error}") from error
+    return True
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
+    unfinished = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.chmod(0o644)
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def write_record(record: Record, results: Path | None = None) -> Path:
+    """Write a record whole: arrays first, then the JSON that names them.
+
+    Raises:
+        UsageError: The folder cannot be written.
+    """
+    path = record_path(record.run, record.profile, results)
+    body: dict[str, Any] = {
+        "experiment": record.run.experiment,
+        "version": record.run.version,
+        "key": record.run.key,
+        "profile": record.profile,
+        "spec": record.run.spec,
+        "metrics": record.metrics,
+        "seconds": round(record.seconds, 3),
+        "device": record.device,
+        "versions": record.versions,
+        "commit": record.commit,
+        "utc": record.utc,
+        "arrays": None,
+    }
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if record.arrays:
+            from safetensors.numpy import save
+
+            content = save({name: np.asarray(array, order="C") for name, array in record.arrays.items()})
+            body["arrays"] = hashlib.sha256(content).hexdigest()
+            _write_atomically(path.with_suffix(".safetensors"), content)
+        body["checksum"] = digest(body)
+        text = json.dumps(body, indent=1, sort_keys=True, default=_plain)
+        _write_atomically(path, (text + "\n").encode())
+    except OSError as error:
+        raise UsageError(f"cannot write the record {path}: {error}") from error
+    return path
+
+
+def read_record(path: Path, *, arrays: bool = True) -> Record:
+    """Read one record and check it.
+
+    Args:
+        path: The JSON file.
+        arrays: Read and check its arrays too.
+
+    Raises:
+        RecordError: Torn, altered, or not where its key says it belongs.
+    """
+    try:
+        body = json.loads(path.read_text())
+        checksum = body.pop("checksum")
+        run = Run(body["experiment"], body["version"], body["spec"])
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise RecordError(f"record {path} is torn: {error!r}; delete it and run again") from error
+    if checksum != digest(body) or run.key != body["key"] or run.key != path.stem:
+        raise RecordError(f"record {path} was altered: its checksum or key does not fit; restore it or delete it")
+    values: dict[str, Array] = {}
+    if arrays and body["arrays"]:
+        from safetensors.numpy import load
+
+        beside = path.with_suffix(".safetensors")
+        content = beside.read_bytes() if beside.exists() else b""
+        if hashlib.sha256(content).hexdigest() != body["arrays"]:
+            raise RecordError(f"record {path} was altered: the arrays in {beside.name} do not fit its checksum")
+        values = load(content)
+    known = {key: body[key] for key in ("profile", "metrics", "seconds", "device", "versions", "commit", "utc")}
+    return Record(run=run, arrays=values, **known)
+
+
+def read_records(
+    runs: Iterable[Run], profile: str, results: Path | None = None, *, arrays: bool = False
+) -> list[Record]:
+    """The records there are of these runs, in the order of the runs; missing ones are left out.
+
+    Raises:
+        RecordError: One of them is torn or altered.
+        UsageError: Their folder cannot be read.
+    """
+    found = [run for run in runs if has_record(run, profile, results)]
+    return [read_record(record_path(run, profile, results), arrays=arrays) for run in found]
+
+
+def _flat(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(f"{prefix}{key}.", value)
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def to_frame(records: Iterable[Record]) -> pd.DataFrame:
+    """One row a record: specification (nested keys joined by dots), metrics, and where they come from."""
+    import pandas as pd
+
+    rows = [
+        {
+            "experiment": record.run.experiment,
+            "profile": record.profile,
+            "key": record.run.key,
+            **_flat("", record.run.spec),
+            **record.metrics,
+            "seconds": record.seconds,
+            "device": record.device,
+            "commit": record.commit,
+            "utc": record.utc,
+            "torch": record.versions.get("torch", "unknown"),
+        }
+        for record in records
+    ]
+    return pd.DataFrame(rows)
