@@ -59,7 +59,8 @@ def trained(spec: TrainingSpec, device: torch.device, *, progress: bool = False)
         with safe_open(path, framework="pt") as file:
             classifier.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
             numbers = file.metadata()
-    except (SafetensorError, RuntimeError) as error:
-        raise RecordError(f"checkpoint {path} is damaged: {error}; delete it and run again") from error
-    classifier.to(device).eval()
-    return Training(classifier, float(numbers["loss"]), float(numbers["accuracy"]))
+        loss, accuracy = float(numbers["loss"]), float(numbers["accuracy"])
+    except (SafetensorError, RuntimeError, OSError, KeyError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise RecordError(f"checkpoint {path} is damaged: {reason}; delete it and run again") from error
+    return Training(classifier.to(device).eval(), loss, accuracy)

@@ -1,4 +1,4 @@
-"""The command line: ``drs`` and ``python -m drs``. Heavy imports happen inside the commands, so that help is instant."""
+"""The command line, ``drs`` and ``python -m drs``. Heavy imports happen inside the commands: help is instant."""
 
 from __future__ import annotations
 
@@ -48,15 +48,19 @@ def run(
 
     for name in _experiments(experiment):
         runs = plan(name, profile, dataset=dataset)
-        done = run_missing(
-            runs,
-            profile,
-            workers=workers,
-            device=device,
-            results=results,
-            scheduler=scheduler,
-            label=f"{name} ({profile})",
-        )
+        try:
+            done = run_missing(
+                runs,
+                profile,
+                workers=workers,
+                device=device,
+                results=results,
+                scheduler=scheduler,
+                label=f"{name} ({profile})",
+            )
+        except KeyboardInterrupt:
+            typer.echo("drs: stopped; run the same command again to go on", err=True)
+            raise typer.Exit(130) from None
         typer.echo(f"{name}: {done} computed, {len(runs) - done} found, profile {profile}")
 
 
@@ -134,13 +138,10 @@ def readme() -> None:
 def main() -> None:
     """Entry point: a usage error is one sentence and status 2, never a traceback."""
     try:
-        app()
+        app(prog_name="drs")
     except (UsageError, RecordError) as error:
         print(f"drs: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        print("drs: stopped; run the same command again to go on", file=sys.stderr)
-        raise SystemExit(130) from None
 
 
 if __name__ == "__main__":

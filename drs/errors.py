@@ -14,6 +14,10 @@ class DataError(UsageError):
     """A data set that is missing, half-downloaded or corrupt."""
 
 
+class Diverged(UsageError):
+    """A training whose loss became infinite or NaN: a result, recorded as such by the runner."""
+
+
 class RecordError(RuntimeError):
     """A record that is torn, altered or unreadable."""
 

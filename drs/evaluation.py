@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
+import time
 from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from drs.attacks import BIM, FGSM, ILCM, PGD, Attack, TargetedPGD, UniformNoise
+from drs.attacks import BIM, FGSM, ILCM, PGD, Adversarials, Attack, TargetedPGD, UniformNoise
 from drs.distribution import false_class_entropy, false_class_std, false_class_variance
 from drs.errors import unknown
 from drs.models import Network
@@ -52,9 +53,27 @@ def features_of(network: Network, images: Tensor) -> Tensor:
     return torch.cat([network.features(batch) for batch in images.split(BATCH)])
 
 
+def share(chosen: Tensor) -> float:
+    """Share of True in (N,) bool, in double precision: equal counts give equal numbers."""
+    return int(chosen.sum()) / len(chosen)
+
+
+def timed(attack: Attack, network: Network, images: Tensor, labels: Tensor) -> tuple[Adversarials, float]:
+    """What an attack makes of a batch, and the wall time of the whole call in seconds, the device waited for."""
+
+    def now() -> float:
+        if images.device.type == "cuda":
+            torch.cuda.synchronize(images.device)
+        return time.perf_counter()
+
+    started = now()
+    found = attack(network, images, labels)
+    return found, now() - started
+
+
 def accuracy(logits: Tensor, labels: Tensor) -> float:
     """Share of right labels."""
-    return float((logits.argmax(dim=1) == labels).float().mean())
+    return share(logits.argmax(dim=1) == labels)
 
 
 def expected_calibration_error(logits: Tensor, labels: Tensor, bins: int = 15) -> float:
@@ -121,10 +140,10 @@ def curve_metrics(
         if epsilon > 0:
             for name in names:
                 fooled = ATTACKS[name](epsilon)(network, images, labels).success
-                values[f"{name}@{epsilon:g}"] = 1.0 - float(fooled.float().mean())
+                values[f"{name}@{epsilon:g}"] = share(~fooled)
                 fell_at = torch.where(fooled & standing, epsilon, fell_at)
                 standing = standing & ~fooled
-        worst.append(float(standing.float().mean()))
+        worst.append(share(standing))
         values[f"worst@{epsilon:g}"] = worst[-1]
     if len(budgets) > 1:
         widths = [right - left for left, right in itertools.pairwise(budgets)]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from drs._checks import check_target_range, flatten_classes
-from drs.distribution import Measure, centred_false_values, measured_values
+from drs.distribution import Measure, false_class_squares, measured_values
 from drs.errors import UsageError, unknown
 
 Reduction: TypeAlias = Literal["none", "mean", "sum"]
@@ -120,15 +120,12 @@ def drs_penalty(
     index = target.unsqueeze(1)
     if count_true_class:
         values = torch.log_softmax(logits, dim=1).scatter(1, index, 0.0)
-        centred = (values - values.mean(dim=1, keepdim=True)).scatter(1, index, 0.0)
+        squares = (values - values.mean(dim=1, keepdim=True)).scatter(1, index, 0.0).square().sum(dim=1)
+    elif top_k is None:
+        squares = false_class_squares(measured_values(logits, measure), target)
     else:
-        values = measured_values(logits, measure)
-        if top_k is None:
-            centred = centred_false_values(values, target)
-        else:
-            top = values.scatter(1, index, -torch.inf).topk(top_k, dim=1).values
-            centred = top - top.mean(dim=1, keepdim=True)
-    squares = centred.square().sum(dim=1)
+        top = measured_values(logits, measure).scatter(1, index, -torch.inf).topk(top_k, dim=1).values
+        squares = (top - top.mean(dim=1, keepdim=True)).square().sum(dim=1)
     if spread == "sum_of_squares":
         return squares
     if spread == "std":
@@ -174,12 +171,12 @@ def drs_loss(
         UsageError: Shapes, labels, a weight < 0 or an unknown option.
     """
     _check_weight(weight)
-    loss = cross_entropy(logits, target, ignore_index=ignore_index, reduction=reduction)
     if batch_reduction not in ("mean", "sum"):
         raise unknown("batch_reduction", batch_reduction, ("mean", "sum"))
+    flat, labels, counted = _flatten(logits, target, ignore_index, reduction)
+    loss = F.cross_entropy(_at_least_float32(logits), target, ignore_index=ignore_index, reduction=reduction)
     if not isinstance(weight, Tensor) and weight == 0.0:
         return loss
-    flat, labels, counted = _flatten(logits, target, ignore_index, reduction)
     penalty = drs_penalty(flat, labels, measure=measure, spread=spread, top_k=top_k, count_true_class=count_true_class)
     if only_correct:
         penalty = penalty * (flat.argmax(dim=1) == labels)

@@ -16,7 +16,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,8 +25,8 @@ import torch
 from tqdm import tqdm
 
 from drs.datasets import check_dataset_name
-from drs.errors import UsageError
-from drs.experiments import Context, get_experiment
+from drs.errors import Diverged, UsageError
+from drs.experiments import Context, Outcome, get_experiment
 from drs.paths import results_root
 from drs.profiles import get_profile
 from drs.records import (
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 3
 """How often a run is tried whose worker dies."""
+CONNECT_SECONDS = 10
+"""How long to wait for a Dask scheduler."""
 
 
 def resolve_device(name: str) -> torch.device:
@@ -104,7 +106,10 @@ def compute(run: Run, profile: str, device_name: str, progress: bool = False) ->
             torch.set_num_threads(1)
         started = time.perf_counter()
         try:
-            outcome = get_experiment(run.experiment).run(dict(run.spec), Context(device, progress))
+            try:
+                outcome = get_experiment(run.experiment).run(dict(run.spec), Context(device, progress))
+            except Diverged:  # a result, not a mistake: the record holds ``diverged`` and nothing else
+                outcome = Outcome({"diverged": 1.0})
             seconds = time.perf_counter() - started
             described = describe_device(device)
         finally:
@@ -185,16 +190,19 @@ def _on_cluster(runs: Sequence[Run], profile: str, device: str, results: Path, s
     except ImportError as error:
         raise UsageError("a cluster needs the extra 'cluster': pip install 'drs[cluster]'") from error
     try:
-        client = distributed.Client(scheduler, timeout="10s")
+        client = distributed.Client(scheduler, timeout=CONNECT_SECONDS)
     except (OSError, TimeoutError, ValueError) as error:
         raise UsageError(f"no Dask scheduler answers at {scheduler}: {error}") from error
     with client:
-        futures = client.map(
-            lambda run: compute(run, profile, device), list(runs), pure=False, retries=ATTEMPTS, key=None
-        )
-        for _, record in distributed.as_completed(futures, with_results=True):
-            write_record(record, results)
-            yield record.run.key
+        futures = client.map(lambda run: compute(run, profile, device), list(runs), pure=False)
+        try:
+            for _, record in distributed.as_completed(futures, with_results=True):
+                write_record(record, results)
+                yield record.run.key
+        except distributed.KilledWorker as error:
+            raise UsageError(f"every worker at {scheduler} that tried one run died (out of memory?)") from error
+        except CancelledError as error:
+            raise UsageError(f"the Dask scheduler at {scheduler} went away; run again to go on") from error
 
 
 def run_missing(
@@ -225,13 +233,13 @@ def run_missing(
     Raises:
         UsageError: What a run refuses, a device that is not there, a cluster that does not answer.
     """
+    if workers is not None and workers < 1:
+        raise UsageError(f"expected workers >= 1, got {workers}")
     root = results or results_root()
     todo = missing(runs, profile, root)
     if not todo:
         return 0
     kind = resolve_device(device).type
-    if workers is not None and workers < 1:
-        raise UsageError(f"expected workers >= 1, got {workers}")
     if workers is None:
         workers = min(os.cpu_count() or 1, math.ceil(len(todo) / 4)) if kind == "cpu" else 1
     finished: Iterator[object]

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from drs.errors import UsageError
+from drs.paths import published as published_path
 from drs.statistics import Method, correlate, holm, mean_interval, partial_correlation
 
 
@@ -63,8 +65,59 @@ def over_seeds(frame: pd.DataFrame, by: str, columns: Sequence[str]) -> pd.DataF
         rows = frame[frame[by] == value]
         cells = {}
         for column in columns:
-            interval = mean_interval(rows[column].to_numpy(float))
+            values = rows[column].dropna().to_numpy(float)
+            if not len(values):
+                cells[column] = "diverged"
+                continue
+            interval = mean_interval(values)
             half = (interval.high - interval.low) / 2
             cells[column] = f"{interval.mean:.3f}" + (f" ± {half:.3f}" if np.isfinite(half) else "")
-        table[value] = cells | {"seeds": str(len(rows))}
+        finished = rows[list(columns)].notna().all(axis=1).sum()
+        table[value] = cells | {"seeds": str(len(rows)) if finished == len(rows) else f"{finished} of {len(rows)}"}
     return pd.DataFrame.from_dict(table, orient="index")
+
+
+def published(name: str, **where: str) -> pd.DataFrame:
+    """A table of the papers' numbers, with its ``checked`` column, reduced to the rows that match.
+
+    Args:
+        name: File in data/published without ending.
+        **where: Column and the value it must have.
+
+    Raises:
+        UsageError: No table of that name.
+    """
+    path = published_path(name)
+    if not path.exists():
+        raise UsageError(f"no published table {name!r}: expected a file {path.name} in data/published")
+    table = pd.read_csv(path)
+    for column, value in where.items():
+        table = table[table[column] == value]
+    return table.reset_index(drop=True)
+
+
+def detection_comparison(frame: pd.DataFrame, dataset: str = "mnist") -> pd.DataFrame:
+    """K-density's AUC in percent: the paper, the independent replication, ours, a row an attack and objective.
+
+    The paper's budgets are not known to us; the replication's row at 0.1 stands beside ours at 0.1.
+    """
+    again = {
+        (row["attack"], row["objective"]): f"{row['k_density_auc']:g}"
+        for row in published("pdm_replication_auc", dataset=dataset).to_dict("records")
+    }
+    rows = {}
+    for row in published("rce_table2_auc", dataset=dataset).to_dict("records"):
+        attack, loss = str(row["attack"]), str(row["objective"])
+        ours = frame[frame["network.loss"] == loss]
+        column = attack if attack in ("cw", "cw_hc") else f"{attack}@0.1"
+        found = ours.reindex(columns=[f"auc.k_density.{column}", f"successes.{column}"]).to_numpy(float)
+        values = found[np.isfinite(found[:, 0]), 0] * 100
+        rows[f"{attack}, {loss.upper()}"] = {
+            "paper": f"{row['k_density']:g}",
+            "checked": str(row["checked"]),
+            "replication": again.get((attack, loss), again.get((f"{attack}_eps0.1", loss), "")),
+            "ours": f"{values.mean():.1f}" if len(values) else "none",
+            "our seeds": str(len(values)),
+            "our successes": f"{np.nansum(found[:, 1]):.0f}",
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from drs._seeding import seeded
 from drs.datasets import Dataset
-from drs.errors import UsageError, unknown
+from drs.errors import Diverged, UsageError, unknown
 from drs.losses import get_loss
 from drs.models import Network, ReverseLogits, build_model
 
@@ -146,7 +146,7 @@ def _graphed(step: Callable[[], None], network: nn.Module, optimiser: torch.opti
     """Capture ``step`` as a CUDA graph. The warm-up updates are undone, so the graph starts from the same weights."""
     state = {k: v.clone() for k, v in network.state_dict().items()}
     generator = torch.cuda.get_rng_state()
-    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         for _ in range(3):
@@ -178,7 +178,8 @@ def train(
         progress: Show a bar with loss and accuracy.
 
     Raises:
-        UsageError: A batch larger than the training set, unknown names or options, or a loss that became infinite.
+        UsageError: A batch larger than the training set, or unknown names or options.
+        Diverged: The loss became infinite or NaN.
     """
     device = torch.device(device)
     split = dataset.train.first(spec.train_size)
@@ -194,7 +195,7 @@ def train(
     with seeded(spec.seed, device):
         loss, accuracy = _loop(spec, network, *split.to_float(device), progress=progress)
     if loss != loss or abs(loss) == float("inf"):
-        raise UsageError(f"training diverged (loss {loss}): {spec}")
+        raise Diverged(f"training diverged: loss {loss} with {spec.loss} {dict(spec.loss_options)}, seed {spec.seed}")
     network.eval()
     return Training(as_classifier(network, spec.loss), loss, accuracy)
 
@@ -227,7 +228,7 @@ def _loop(
         logits = network(batch)
         loss = function(logits, target, **options)
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimiser.step()
         with torch.no_grad():
             hits = ((sign * logits).argmax(dim=1) == target).float().mean()

@@ -1,6 +1,28 @@
 """Attacks: one object a method, one front door, success judged in one place (:mod:`drs.attacks.base`)."""
 
 from drs.attacks.base import Adversarials, Attack
+from drs.attacks.carlini_wagner import CarliniWagnerL2
 from drs.attacks.gradient import BIM, FGSM, ILCM, PGD, TargetedPGD, UniformNoise
+from drs.attacks.jsma import JSMA
+from drs.attacks.minimal import DDN, FMN, DeepFool
+from drs.attacks.square import Square
+from drs.attacks.white_box import WhiteBoxCarliniWagner, f2
 
-__all__ = ["BIM", "FGSM", "ILCM", "PGD", "Adversarials", "Attack", "TargetedPGD", "UniformNoise"]
+__all__ = [
+    "BIM",
+    "DDN",
+    "FGSM",
+    "FMN",
+    "ILCM",
+    "JSMA",
+    "PGD",
+    "Adversarials",
+    "Attack",
+    "CarliniWagnerL2",
+    "DeepFool",
+    "Square",
+    "TargetedPGD",
+    "UniformNoise",
+    "WhiteBoxCarliniWagner",
+    "f2",
+]

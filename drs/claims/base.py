@@ -1,4 +1,4 @@
-"""What a claim is: a sentence of a paper, how it is measured, a rule fixed before the run, a verdict from the records."""
+"""What a claim is: a sentence of a paper, how it is measured, a rule fixed beforehand, a verdict from the records."""
 
 from __future__ import annotations
 

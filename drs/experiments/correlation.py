@@ -7,6 +7,7 @@ import random
 
 import torch
 
+from drs.attacks import DDN, CarliniWagnerL2, DeepFool
 from drs.evaluation import MEASURES, clean_metrics, curve_metrics, logits_of
 from drs.experiments.base import Context, Experiment, Outcome, Spec
 from drs.profiles import Profile
@@ -55,8 +56,6 @@ def run(spec: Spec, context: Context) -> Outcome:
     """Train, measure the false classes on clean test images, attack, and relate the two image by image."""
     from scipy.stats import spearmanr
 
-    from drs.attacks import DDN, DeepFool, WarmStartCarliniWagnerL2
-
     training = context.network(spec["network"])
     test = context.dataset(spec["network"]["dataset"]).test
     every_image, every_label = test.to_float(context.device)
@@ -69,7 +68,10 @@ def run(spec: Spec, context: Context) -> Outcome:
     for name, attack in (
         ("ddn", DDN(steps=50)),
         ("deepfool", DeepFool(steps=30)),
-        ("carlini_wagner", WarmStartCarliniWagnerL2(search_steps=3, max_iterations=100)),
+        (
+            "carlini_wagner",
+            CarliniWagnerL2(target="untargeted", learning_rate=0.05, search_steps=4, max_iterations=100),
+        ),
     ):
         result = attack(training.network, few, few_labels)
         distances = torch.where(result.success, result.distances, math.inf)

@@ -74,7 +74,7 @@ def curve(frame: pd.DataFrame, variants: Sequence[str], attacks: Sequence[str]) 
     for axes, attack in zip(panels[0], attacks):
         budgets = epsilons(frame, attack)
         for variant in variants:
-            rows = frame[frame["variant"] == variant]
+            rows = frame[(frame["variant"] == variant) & frame["worst@0"].notna()]
             columns = [f"{attack}@{e:g}" if e > 0 or attack == "worst" else "worst@0" for e in budgets]
             if attack != "worst" and 0.0 not in budgets:
                 columns = ["worst@0", *columns]

@@ -1,0 +1,78 @@
+# Everything a reader or a developer does. 'make book' and 'make test' set up what they need; 'make help' lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+PROFILE ?= quick
+WORKERS ?= 2
+PORT ?= 8000
+UV_VERSION := 0.13.9
+BIN := .venv/bin
+STAMP := .venv/.installed
+BUILD := $(BIN)/python book/build.py
+REPRODUCED := $(CURDIR)/_build/reproduced
+
+.PHONY: help install lock book notebooks check-notebooks smoke test lint format serve reproduce clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+install: $(STAMP) ## Set up .venv with every package that requirements.lock pins, and this one
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "expected Python 3.11 or later, got $$($(PYTHON) -V 2>&1); name another one: make install PYTHON=python3.12" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { \
+	  echo "expected Python's venv module, found none (on Debian: apt-get install python3-venv)" >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -c 'import uv' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv==$(UV_VERSION)'
+	$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements.lock
+	$(BIN)/uv pip install --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+lock: ## Resolve requirements.lock anew from pyproject.toml (one lock for every platform and Python >= 3.11)
+	@test -x $(BIN)/uv || { $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet 'uv==$(UV_VERSION)'; }
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --no-annotate --extra book --extra cluster --extra dev pyproject.toml --output-file requirements.lock
+
+book: install ## Execute every notebook from the committed records and build the site
+	@$(BUILD) book
+
+notebooks: install ## Refresh the committed notebooks, README's table and the front page from the records
+	@$(BUILD) notebooks
+	@$(BIN)/python -m drs readme
+
+check-notebooks: install ## Execute the notebooks and compare with what is committed
+	@$(BUILD) check
+
+smoke: install ## Execute every notebook from scratch under the smoke profile, without any record
+	@$(BUILD) smoke
+
+test: install ## Run the whole test suite, the site in a browser included
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: install ## ruff and mypy --strict
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+format: install ## Lay the code out and mend what ruff can mend
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+serve: book ## Show the site on http://localhost:$(PORT)
+	@$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
+
+reproduce: export DRS_RESULTS ?= $(REPRODUCED)/results
+reproduce: export DRS_CHECKPOINTS ?= $(REPRODUCED)/checkpoints
+reproduce: install ## Compute every record of PROFILE from nothing, then the notebooks and the book from them
+	@$(BIN)/python -m drs run all --profile $(PROFILE) --workers $(WORKERS)
+	@$(BUILD) notebooks
+	@$(BIN)/python -m drs readme
+	@$(BUILD) book
+	@echo "records: $$DRS_RESULTS (the committed ones are untouched)"
+	@echo "'git diff --stat' shows which figures and tables came out differently, 'git restore README.md notebooks book/_generated' takes them back"
+
+clean: ## Remove everything that was built; keep .venv, data and records
+	@rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,39 @@
+"""Sphinx extension: docstrings as they are written here, where napoleon would read a type into them.
+
+A constant's docstring may hold a colon without its beginning being a type, and one entry of ``Args`` or ``Attributes``
+may describe several names.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from sphinx.application import Sphinx
+
+SEVERAL = re.compile(r":(?P<kind>ivar|param) (?P<names>\w+(?:, \w+)+):(?P<text>.*)")
+
+
+def before_napoleon(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Give a constant's docstring an empty type, so that none is read into it."""
+    if what in ("attribute", "data", "property") and lines and lines[0]:
+        lines[0] = f": {lines[0]}"
+
+
+def after_napoleon(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Split a field of several names into one field each; the last one keeps the description."""
+    split: list[str] = []
+    for line in lines:
+        if field := SEVERAL.fullmatch(line):
+            *first, last = field["names"].split(", ")
+            split += [f":{field['kind']} {one}: See ``{last}``." for one in first]
+            line = f":{field['kind']} {last}:{field['text']}"
+        split.append(line)
+    lines[:] = split
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register both sides of napoleon, which listens at priority 500."""
+    app.connect("autodoc-process-docstring", before_napoleon, priority=400)
+    app.connect("autodoc-process-docstring", after_napoleon, priority=600)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

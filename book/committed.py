@@ -1,0 +1,95 @@
+"""The form in which executed notebooks are committed, and what differs between two of them."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+Notebook = dict[str, Any]
+
+
+def read(path: Path) -> Notebook:
+    """A notebook as plain JSON values."""
+    content: Notebook = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def dump(notebook: Notebook) -> str:
+    """The text of a notebook, laid out as nbformat does it."""
+    return json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def tagged(cell: Notebook, tag: str) -> bool:
+    """Whether a cell carries the tag."""
+    return tag in cell["metadata"].get("tags", [])
+
+
+def sources(notebook: Notebook) -> str:
+    """A notebook without what running it changes: outputs and execution counts."""
+    kept = [{k: v for k, v in cell.items() if k not in ("outputs", "execution_count")} for cell in notebook["cells"]]
+    return json.dumps({**notebook, "cells": kept}, sort_keys=True)
+
+
+def normalise(notebook: Notebook) -> Notebook:
+    """The committed form: no injected cell, no times, no addresses, no random ids, no versions of the machine."""
+    language = {"name": "python", "pygments_lexer": "ipython3"}
+    kernel = {key: value for key, value in notebook["metadata"].items() if key == "kernelspec"}
+    notebook["metadata"] = {**kernel, "language_info": language}
+    notebook["cells"] = [cell for cell in notebook["cells"] if not tagged(cell, "injected-parameters")]
+    count = 0
+    for cell in notebook["cells"]:
+        dropped = ("papermill", "execution", *(["tags"] if not cell["metadata"].get("tags") else []))
+        cell["metadata"] = {key: value for key, value in cell["metadata"].items() if key not in dropped}
+        if cell["cell_type"] != "code":
+            continue
+        count += 1
+        cell["execution_count"] = count
+        for output in cell["outputs"]:
+            if "execution_count" in output:
+                output["execution_count"] = count
+            output.update({"data": {k: _stable(k, v) for k, v in output["data"].items()}} if "data" in output else {})
+    return notebook
+
+
+def _stable(mime: str, value: Any) -> Any:
+    """Text without the addresses of Python objects and the random ids of pandas' styled tables."""
+    if isinstance(value, list):
+        return [_stable(mime, line) for line in value]
+    if not mime.startswith("text/"):
+        return value
+    return re.sub(r" at 0x[0-9a-f]+", "", re.sub(r"\bT_[0-9a-f]{5}(?=[_\" ])", "T", value))
+
+
+def same_value(mime: str, one: Any, other: Any) -> bool:
+    """Whether two outputs say the same; pictures may differ in a thousandth of their pixels (another processor)."""
+    if one == other or mime != "image/png":
+        return bool(one == other)
+    import numpy as np
+    from PIL import Image
+
+    first, second = (np.asarray(Image.open(io.BytesIO(base64.b64decode(v))).convert("RGBA")) for v in (one, other))
+    return first.shape == second.shape and bool((first != second).any(axis=-1).mean() < 1e-3)
+
+
+def _values(cell: Notebook) -> list[dict[str, Any]]:
+    return [{"text": output.get("text"), **output.get("data", {})} for output in cell.get("outputs", [])]
+
+
+def differences(committed: Notebook, fresh: Notebook) -> list[str]:
+    """What differs between two notebooks in committed form, a line a cell."""
+    if sources(committed) != sources(fresh):
+        return ["its cells or its metadata are not in the committed form"]
+    lines = []
+    for place, (old, new) in enumerate(zip(committed["cells"], fresh["cells"], strict=True)):
+        before, after = _values(old), _values(new)
+        if [sorted(output) for output in before] != [sorted(output) for output in after]:
+            lines.append(f"cell {place}: expected {len(before)} outputs as committed, got {len(after)} or other kinds")
+            continue
+        wrong = [m for a, b in zip(before, after, strict=True) for m in a if not same_value(m, a[m], b[m])]
+        if wrong:
+            lines.append(f"cell {place}: its output ({', '.join(wrong)}) is not the committed one")
+    return lines
