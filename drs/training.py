@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -143,27 +144,37 @@ def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str,
 
 
 def _graphed(step: Callable[[], None], network: nn.Module, optimiser: torch.optim.Optimizer) -> Callable[[], None]:
-    """Capture ``step`` as a CUDA graph. The warm-up updates are undone, so the graph starts from the same weights."""
+    """``step`` as a CUDA graph, or ``step`` itself, with a warning, where it cannot be captured.
+
+    The updates that warm it up are undone, so that either starts from the weights and random numbers there were.
+    """
     state = {k: v.clone() for k, v in network.state_dict().items()}
     generator = torch.cuda.get_rng_state()
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for _ in range(3):
+    update = step
+    try:
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(3):
+                step()
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
             step()
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        step()
-    with torch.no_grad():
-        for key, value in network.state_dict().items():
-            value.copy_(state[key])
-        for values in optimiser.state.values():
-            for value in values.values():
-                if isinstance(value, Tensor):
-                    value.zero_()
-    torch.cuda.set_rng_state(generator)
-    return graph.replay
+        update = graph.replay
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        warnings.warn(f"no CUDA graph, training goes on step by step: {reason}", RuntimeWarning, stacklevel=2)
+    finally:
+        with torch.no_grad():
+            for key, value in network.state_dict().items():
+                value.copy_(state[key])
+            for values in optimiser.state.values():
+                for value in values.values():
+                    if isinstance(value, Tensor):
+                        value.zero_()
+        torch.cuda.set_rng_state(generator)
+    return update
 
 
 def train(

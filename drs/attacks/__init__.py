@@ -1,7 +1,8 @@
 """Attacks: one object a method, one front door, success judged in one place (:mod:`drs.attacks.base`)."""
 
+from drs.attacks.adaptive import JointPGD, OrthogonalPGD, SelectivePGD
 from drs.attacks.base import Adversarials, Attack
-from drs.attacks.carlini_wagner import CarliniWagnerL2
+from drs.attacks.carlini_wagner import CarliniWagnerL2, WarmStartCarliniWagnerL2
 from drs.attacks.gradient import BIM, FGSM, ILCM, PGD, TargetedPGD, UniformNoise
 from drs.attacks.jsma import JSMA
 from drs.attacks.minimal import DDN, FMN, DeepFool
@@ -20,9 +21,13 @@ __all__ = [
     "Attack",
     "CarliniWagnerL2",
     "DeepFool",
+    "JointPGD",
+    "OrthogonalPGD",
+    "SelectivePGD",
     "Square",
     "TargetedPGD",
     "UniformNoise",
+    "WarmStartCarliniWagnerL2",
     "WhiteBoxCarliniWagner",
     "f2",
 ]

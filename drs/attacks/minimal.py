@@ -19,13 +19,17 @@ from drs.errors import UsageError
 
 
 def run_foolbox(attack: Any, model: nn.Module, inputs: Tensor, criterion: Any) -> Tensor:
-    """Run a minimisation attack of foolbox on pixels in [0, 1]; (N, C, H, W)."""
+    """Run a minimisation attack of foolbox on pixels in [0, 1].
+
+    Returns:
+        (N, C, H, W) in [0, 1]; an image that came back with NaN (a gradient was zero) is the unperturbed one.
+    """
     import foolbox
 
-    result: Tensor = attack.run(
-        foolbox.PyTorchModel(model.eval(), bounds=(0.0, 1.0), device=inputs.device), inputs, criterion
-    )
-    return result
+    wrapped = foolbox.PyTorchModel(model.eval(), bounds=(0.0, 1.0), device=inputs.device)
+    result: Tensor = attack.run(wrapped, inputs, criterion)
+    finite = result.flatten(1).isfinite().all(dim=1)
+    return torch.where(finite.reshape(-1, 1, 1, 1), result, inputs).clamp(0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -54,9 +58,9 @@ class _Minimal(Attack):
     def perturb(self, model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
         import foolbox
 
-        moved = run_foolbox(self._foolbox(), model, inputs, foolbox.Misclassification(labels)).clamp(0.0, 1.0)
+        moved = run_foolbox(self._foolbox(), model, inputs, foolbox.Misclassification(labels))
         with torch.no_grad():
-            fooled = (model(moved).argmax(dim=1) != labels) & moved.flatten(1).isfinite().all(dim=1)
+            fooled = model(moved).argmax(dim=1) != labels
         return torch.where(fooled.reshape(-1, 1, 1, 1), moved, inputs)
 
 

@@ -24,7 +24,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from drs.attacks.carlini_wagner import ROUNDING, CarliniWagnerL2, MarginProblem, margin_penalty, smallest
+from drs.attacks.carlini_wagner import ROUNDING, CarliniWagnerL2, MarginProblem, margin_penalty
+from drs.attacks.descent import smallest
 from drs.errors import UsageError
 from drs.models import Network
 
@@ -66,11 +67,10 @@ class _Evasion:
     log_density: Callable[[Tensor], Tensor]
 
     def __call__(self, images: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        with torch.enable_grad():
-            images = images.detach().requires_grad_(True)
-            features = self.model.features(images)
-            logits = self.model.head(features)
-            abnormal = -self.log_density(features) - self.eta
+        images = images.detach().requires_grad_(True)
+        features = self.model.features(images)
+        logits = self.model.head(features)
+        abnormal = -self.log_density(features) - self.eta
         penalty, violation, direction = margin_penalty(logits.detach(), self.labels, True, self.confidence)
         slack = ROUNDING * (1.0 + abnormal.detach().abs() + self.eta.abs())
         missing = (abnormal.detach() + slack).clamp_min(0.0)

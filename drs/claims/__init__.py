@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from drs.claims import drs_paper, rce_list
+from drs.claims import drs_paper, rce_list, stress_rules
 from drs.claims.base import NO_RECORDS, Claim, Finding, Judgement
 from drs.errors import unknown
 from drs.records import to_frame
 from drs.runner import existing, plan
 
-CLAIMS: dict[str, Claim] = {claim.id: claim for claim in (*drs_paper.CLAIMS, *rce_list.CLAIMS)}
+CLAIMS: dict[str, Claim] = {claim.id: claim for claim in (*drs_paper.CLAIMS, *stress_rules.CLAIMS, *rce_list.CLAIMS)}
 """Every claim by its id, in the order of the book."""
 
 DECIDING = ("quick", "paper")

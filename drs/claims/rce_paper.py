@@ -42,9 +42,7 @@ def per_seed(frame: pd.DataFrame, loss: str, columns: Sequence[str]) -> Values:
     """(seeds,) mean over ``columns`` (those that exist) for the networks of one loss, in the order of their seeds."""
     rows = main_architecture(frame)
     rows = rows[rows["network.loss"] == loss].sort_values("network.seed")
-    values: Values = rows.reindex(columns=list(columns)).to_numpy(float)
-    with np.errstate(invalid="ignore"):
-        means: Values = np.nanmean(values, axis=1)
+    means: Values = rows.reindex(columns=list(columns)).mean(axis=1, skipna=True).to_numpy(float)
     return means
 
 

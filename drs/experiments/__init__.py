@@ -1,11 +1,12 @@
 """Every table and figure of the book as a list of run specifications: the only place where a grid is written."""
 
 from drs.errors import unknown
-from drs.experiments import anatomy, constant, correlation, detection, losses, theory
+from drs.experiments import anatomy, constant, correlation, cost, detection, losses, stress, theory, whitebox
 from drs.experiments.base import Context, Experiment, Outcome, Spec
 
 EXPERIMENTS: dict[str, Experiment] = {
-    module.EXPERIMENT.name: module.EXPERIMENT for module in (anatomy, correlation, losses, theory, detection, constant)
+    module.EXPERIMENT.name: module.EXPERIMENT
+    for module in (anatomy, correlation, losses, cost, stress, theory, detection, constant, whitebox)
 }
 """Every experiment by name, in the order of the book."""
 

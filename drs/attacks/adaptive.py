@@ -1,0 +1,166 @@
+"""Attacks made for a classifier AND its detector, at a fixed L-inf budget: selective, orthogonal and joint PGD.
+
+The detector is a differentiable score of (model, images), HIGHER = MORE NORMAL, such as::
+
+    def score(model, images):
+        features = model.features(images)
+        return density.log_density(features, model.head(features).argmax(dim=1))
+
+Every attack returns, for each image, the best iterate it saw: among those that fool the classifier the one with the
+highest score, and where none does the one that came nearest to fooling it. ``success`` is judged on the classifier
+alone; whether the detector was evaded too, its threshold says.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from drs.attacks.base import Attack, project
+from drs.attacks.carlini_wagner import margin
+from drs.errors import UsageError
+
+Score: TypeAlias = Callable[[nn.Module, Tensor], Tensor]
+"""From a model and images (N, C, H, W) to (N,), differentiable in the images, higher = more normal."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _AdaptivePGD(Attack):
+    """PGD with two objectives, the classifier's margin and the detector's score.
+
+    Attributes:
+        score: The detector, see :data:`Score`.
+        epsilon: L-inf budget, pixels in [0, 1].
+        steps: Steps from the start.
+        step_size: None for 2.5 * epsilon / steps.
+        random_start: Start uniformly in the ball.
+        progress: Show a bar.
+    """
+
+    score: Score
+    epsilon: float = 0.05
+    steps: int = 100
+    step_size: float | None = None
+    random_start: bool = True
+    progress: bool = False
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise UsageError(f"expected steps >= 1, got {self.steps}")
+
+    @abstractmethod
+    def direction(self, images: Tensor, margins: Tensor, scores: Tensor) -> Tensor:
+        """Where to move, in units of the step size.
+
+        Args:
+            images: (N, C, H, W), the leaf the other two depend on.
+            margins: (N,), largest false logit minus true logit; > 0 fools the classifier.
+            scores: (N,), of the detector.
+        """
+
+    def perturb(self, model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+        step_size = 2.5 * self.epsilon / self.steps if self.step_size is None else self.step_size
+        images = inputs.clone()
+        if self.random_start:
+            images = (images + torch.empty_like(images).uniform_(-self.epsilon, self.epsilon)).clamp(0.0, 1.0)
+        best = images
+        best_fooled = torch.zeros_like(labels, dtype=torch.bool)
+        best_value = torch.full_like(inputs[:, 0, 0, 0], -torch.inf)
+        name = type(self).__name__
+        for step in tqdm(range(self.steps + 1), desc=name, unit="step", disable=not self.progress, leave=False):
+            images = images.detach().requires_grad_(True)
+            margins = margin(model(images), labels)
+            scores = self.score(model, images)
+            if scores.shape != labels.shape or not scores.requires_grad:
+                raise UsageError(
+                    f"expected a score of shape ({len(labels)},), differentiable in the images, "
+                    f"got {tuple(scores.shape)}{'' if scores.requires_grad else ' without a gradient'}"
+                )
+            fooled = margins.detach() > 0.0
+            value = torch.where(fooled, scores.detach(), margins.detach())
+            better = (fooled & ~best_fooled) | ((fooled == best_fooled) & (value > best_value))
+            best = torch.where(better.reshape(-1, 1, 1, 1), images.detach(), best)
+            best_value, best_fooled = torch.where(better, value, best_value), best_fooled | fooled
+            if step < self.steps:
+                moved = images.detach() + step_size * self.direction(images, margins, scores)
+                images = project(moved, inputs, self.epsilon, "linf").clamp(0.0, 1.0)
+        return best
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectivePGD(_AdaptivePGD):
+    """Each image follows the sign of ONE gradient: of the margin until it is fooled, of the score while it is.
+
+    Selective PGD of Bryniarski et al. 2021, arXiv 2106.15023.
+    """
+
+    def direction(self, images: Tensor, margins: Tensor, scores: Tensor) -> Tensor:
+        objective = torch.where(margins.detach() > 0.0, scores, margins).sum()
+        (gradient,) = torch.autograd.grad(objective, images)
+        return gradient.sign()
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrthogonalPGD(_AdaptivePGD):
+    """Selective PGD that first removes from the chosen gradient its part along the other one.
+
+    To first order a step then raises one objective and leaves the other as it is. A sign would undo that, so the step
+    follows the projected gradient itself, scaled to the L2 length of a sign step. Bryniarski et al. 2021,
+    arXiv 2106.15023.
+    """
+
+    def direction(self, images: Tensor, margins: Tensor, scores: Tensor) -> Tensor:
+        (of_margin,) = torch.autograd.grad(margins.sum(), images, retain_graph=True)
+        (of_score,) = torch.autograd.grad(scores.sum(), images)
+        fooled = (margins.detach() > 0.0).reshape(-1, 1, 1, 1)
+        moved = orthogonal(torch.where(fooled, of_score, of_margin), torch.where(fooled, of_margin, of_score))
+        return moved * math.sqrt(images[0].numel())
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointPGD(_AdaptivePGD):
+    """Sign steps on margin + ``weight`` * score, the sum both must share; sweep the weight.
+
+    Attributes:
+        weight: >= 0; 0 is PGD on the margin that keeps the iterate with the highest score.
+    """
+
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0.0 <= self.weight < math.inf:
+            raise UsageError(f"expected a finite weight >= 0, got {self.weight}")
+
+    def direction(self, images: Tensor, margins: Tensor, scores: Tensor) -> Tensor:
+        (gradient,) = torch.autograd.grad((margins + self.weight * scores).sum(), images)
+        return gradient.sign()
+
+
+def orthogonal(gradients: Tensor, others: Tensor) -> Tensor:
+    """Unit vectors along the part of each gradient that is orthogonal to the other one; zero where nothing is left.
+
+    Args:
+        gradients: (N, C, H, W).
+        others: (N, C, H, W).
+    """
+    along = _unit(others)
+    kept = _unit(gradients)
+    for _ in range(2):  # once more takes away what rounding left
+        kept = kept - (kept * along).sum(dim=(1, 2, 3), keepdim=True) * along
+    rounding = 10.0 * torch.finfo(kept.dtype).eps
+    return _unit(kept) * (kept.abs().amax(dim=(1, 2, 3), keepdim=True) > rounding)
+
+
+def _unit(values: Tensor) -> Tensor:
+    """Each image divided by its L2 norm; zero stays zero. The largest value goes first, lest squares underflow."""
+    tiny = torch.finfo(values.dtype).tiny
+    scaled = values / values.abs().amax(dim=(1, 2, 3), keepdim=True).clamp_min(tiny)
+    return scaled / scaled.square().sum(dim=(1, 2, 3), keepdim=True).sqrt().clamp_min(tiny)
