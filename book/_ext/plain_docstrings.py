@@ -1,12 +1,13 @@
 """Sphinx extension: docstrings as they are written here, where napoleon would read a type into them.
 
 A constant's docstring may hold a colon without its beginning being a type, and one entry of ``Args`` or ``Attributes``
-may describe several names.
+may describe several names. What a package exports is described once, under the package: the name that users import.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from typing import Any
 
 from sphinx.application import Sphinx
@@ -32,8 +33,16 @@ def after_napoleon(app: Sphinx, what: str, name: str, obj: Any, options: Any, li
     lines[:] = split
 
 
+def exported_above(app: Sphinx, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
+    """Leave out of a module what its package exports; None lets autodoc decide."""
+    package = str(app.env.temp_data.get("autodoc:module", "")).rpartition(".")[0]
+    exported = getattr(sys.modules.get(package), "__all__", ())
+    return True if what == "module" and name in exported else None
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register both sides of napoleon, which listens at priority 500."""
+    app.connect("autodoc-skip-member", exported_above)
     app.connect("autodoc-process-docstring", before_napoleon, priority=400)
     app.connect("autodoc-process-docstring", after_napoleon, priority=600)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

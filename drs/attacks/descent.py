@@ -48,7 +48,7 @@ class Search:
         search_steps: Values of c tried for each image.
         max_iterations: Adam's steps for each value.
         abort_early: Drop an image whose loss fell by less than 0.01% over a tenth of ``max_iterations``.
-        resume: Start each descent from the best image so far, not from the first one.
+        resume: Start each descent from the best image so far, where there is one.
         anneal: At the last value of c let the learning rate fall to a hundredth, along a cosine, and abort nothing.
         factor: What c is multiplied by while no c has succeeded.
         description: Of the progress bar; None for no bar.
@@ -188,7 +188,8 @@ def smallest(
         leave=False,
     )
     for number in range(search.search_steps):
-        position = to_tanh_space((best.images if search.resume else begin)[rows])
+        resumed = (best.violation < torch.inf).reshape(-1, 1, 1, 1) & search.resume
+        position = to_tanh_space(torch.where(resumed, best.images, begin)[rows])
         found = _descend(problem.select(rows), inputs[rows], position, c, best, rows, search.at(number), bar)
         bar.update((number + 1) * search.max_iterations - bar.n)
         high = torch.where(found, torch.minimum(high, c), high)

@@ -63,9 +63,9 @@ class _Standing:
 
     def __init__(self, model: Network, images: Tensor, labels: Tensor) -> None:
         self.model, self.images, self.labels = model, images, labels
-        right = logits_of(model, images).argmax(dim=1) == labels
-        self.white, self.every = right.clone(), right.clone()
-        self.shortest = torch.full(labels.shape, math.inf, device=labels.device)
+        self.right = logits_of(model, images).argmax(dim=1) == labels
+        self.white, self.every = self.right.clone(), self.right.clone()
+        self.shortest = torch.where(self.right, math.inf, 0.0)  # L2 to the nearest adversarial; 0 where clean is wrong
 
     def note(self, found: Adversarials, rows: slice | Tensor, *, gradients: bool) -> Tensor:
         """Take an attack's result on some rows into account; whether each of the rows is still right, (n,) bool."""
@@ -138,7 +138,7 @@ def measure(model: Network, source: Network, images: Tensor, labels: Tensor, spe
     values |= {"float32": single, "float64": double, "float64_difference": abs(single - double)}
     values["repeat_difference"] = repeat_difference(model, images)
     ddn = DDN(steps=spec["ddn_steps"])(model, images[:few], labels[:few])
-    values["ddn_median"] = _median(torch.where(ddn.success, ddn.distances, math.inf))
+    values["ddn_median"] = _median(torch.where(ddn.success, ddn.distances, math.inf).where(state.right[:few], 0.0))
     values["linf_l2_median"] = _median(state.shortest[:few])
     return Outcome(values)
 

@@ -75,6 +75,8 @@ def curve(frame: pd.DataFrame, variants: Sequence[str], attacks: Sequence[str]) 
         budgets = epsilons(frame, attack)
         for variant in variants:
             rows = frame[(frame["variant"] == variant) & frame["worst@0"].notna()]
+            if rows.empty:  # every seed diverged
+                continue
             columns = [f"{attack}@{e:g}" if e > 0 or attack == "worst" else "worst@0" for e in budgets]
             if attack != "worst" and 0.0 not in budgets:
                 columns = ["worst@0", *columns]
