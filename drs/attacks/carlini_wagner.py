@@ -146,9 +146,9 @@ class WarmStartCarliniWagnerL2(CarliniWagnerL2):
 
     DDN (100 passes) gives each image a point x_0 at distance d near the boundary. There the gradient of the margin
     balances that of the squared distance at ``c_0 = 2 d / |grad m(x_0)|``, so the search begins at ``const_factor``
-    times c_0, where the hinge already holds the image at the margin, and each descent goes on from the best image so far; the last
-    one lets the learning rate fall. An image is never farther than DDN's; where DDN found nothing the search begins at
-    the image and ``initial_const``.
+    times c_0, where the hinge already holds the image at the margin, and each descent goes on from the best image so
+    far; the last one lets the learning rate fall. An image is never farther than DDN's; where DDN found nothing the
+    search begins at the image and ``initial_const``.
 
     Attributes:
         search_steps: Values of c tried.

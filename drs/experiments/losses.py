@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from drs.checkpoints import cached_dataset
 from drs.evaluation import clean_metrics, curve_metrics, logits_of
 from drs.experiments.base import Context, Experiment, Outcome, Spec
 from drs.losses import PUBLISHED_WEIGHT
@@ -12,6 +13,8 @@ from drs.profiles import Profile
 from drs.training import TrainingSpec
 
 ATTACKS = ("fgsm", "pgd", "margin")
+DIGITS = ("mnist5k", "mnist", "fashion_mnist")
+"""Data sets of 28 x 28 pixels, the size a plain network expects unless it is told another."""
 MAIN = ("ce", "drs")
 WEIGHTS = (0.0064, 0.064, 0.64, 6.4, 64.0)
 
@@ -59,6 +62,8 @@ def network(profile: Profile, dataset: str, variant: str, seed: int) -> Training
     spec = replace(base, **change)
     if spec.model == "resnet":
         spec = replace(spec, model_options={"depth": 32} if profile.name == "paper" else {"depth": 8, "width": 8})
+    if spec.model == "mlp" and dataset not in DIGITS:
+        spec = replace(spec, model_options={"size": cached_dataset(dataset).size})
     per_update = spec.batch_size / base.batch_size * (spec.adversarial.get("steps", 0) + 1)
     return replace(spec, steps=max(1, round(profile.steps / per_update)))
 
