@@ -1,0 +1,263 @@
+"""The front door of every attack: budget, pixel range, success, the state of the model."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from drs.attacks import BIM, FGSM, ILCM, PGD, Attack, TargetedPGD, UniformNoise
+from drs.attacks.base import TOLERANCE, attackable, distance, project
+from drs.datasets import Dataset
+from drs.models import Network, build_model
+
+ATTACKS: list[Attack] = [
+    FGSM(epsilon=0.06),
+    BIM(epsilon=0.06, steps=4),
+    ILCM(epsilon=0.06, steps=4),
+    PGD(epsilon=0.06, steps=4),
+    PGD(epsilon=0.06, steps=3, restarts=2, objective="margin"),
+    PGD(epsilon=0.06, steps=3, random_start=False, objective="dlr"),
+    TargetedPGD(epsilon=0.06, steps=3, targets=2),
+    UniformNoise(epsilon=0.06),
+]
+every_attack = pytest.mark.parametrize("attack", ATTACKS, ids=repr)
+
+
+@dataclass(frozen=True)
+class Adds(Attack):
+    """A misbehaving attack: adds ``shift`` to every pixel whatever the budget says."""
+
+    epsilon: float | None = None
+    shift: float = 0.0
+    kind: str = "linf"
+
+    @property
+    def norm(self) -> str:
+        return self.kind
+
+    def perturb(self, model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+        return inputs + self.shift
+
+
+class Brightness(nn.Module):
+    """Class 1 if the mean pixel is above one half, else class 0."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        mean = images.flatten(1).mean(1)
+        return torch.stack([0.5 - mean, mean - 0.5], dim=1)
+
+
+def grey(*values: float) -> Tensor:
+    """One 1 x 2 x 2 image a value."""
+    return torch.tensor(values).reshape(-1, 1, 1, 1).expand(-1, 1, 2, 2).contiguous()
+
+
+# --- what every attack keeps -----------------------------------------------------------------------------------------
+
+
+@every_attack
+def test_budget_range_and_judgement(attack: Attack, trained: Network, digits: Dataset, device: torch.device) -> None:
+    model = copy.deepcopy(trained).to(device)
+    inputs, labels = digits.test.first(24).to_float(device)
+    given = inputs.clone()
+    found = attack(model, inputs, labels)
+    assert torch.equal(inputs, given)
+    moved = (found.inputs - inputs).abs().amax(dim=(1, 2, 3))
+    assert moved.max().item() <= 0.06 + TOLERANCE
+    with torch.no_grad():
+        right = model(inputs).argmax(1) == labels
+    assert int(right.sum()) > 15
+    assert moved[right].min().item() > 0.01
+    assert found.inputs.min().item() >= 0.0
+    assert found.inputs.max().item() <= 1.0
+    torch.testing.assert_close(found.distances, moved, rtol=0, atol=0)
+    with torch.no_grad():
+        logits = model(found.inputs)
+    torch.testing.assert_close(found.logits, logits)
+    assert torch.equal(found.success, logits.argmax(1) != labels)
+    assert found.robust_accuracy(labels) == pytest.approx(1 - found.success.float().mean().item())
+    assert not found.inputs.requires_grad
+
+
+@every_attack
+def test_epsilon_zero_is_the_identity(attack: Attack, trained: Network, digits: Dataset) -> None:
+    inputs, labels = digits.test.first(8).to_float()
+    found = dataclasses.replace(attack, epsilon=0.0)(trained, inputs, labels)  # type: ignore[call-arg]
+    assert torch.equal(found.inputs, inputs)
+    assert bool((found.distances == 0).all())
+    with torch.no_grad():
+        assert torch.equal(found.success, trained(inputs).argmax(1) != labels)
+
+
+@every_attack
+def test_the_model_is_as_it_was(attack: Attack, digits: Dataset) -> None:
+    """Training mode, a frozen layer in evaluation mode, gradients, running statistics and flags all come back."""
+    model = build_model("small_conv", channels=1, classes=10, seed=0, width=4)
+    inputs, labels = digits.test.first(8).to_float()
+    model.train()
+    frozen = next(m for m in model.modules() if isinstance(m, nn.BatchNorm2d))
+    frozen.eval()
+    frozen.weight.requires_grad_(False)
+    model.classifier.bias.grad = torch.full((10,), 3.0)
+    state = {key: value.clone() for key, value in model.state_dict().items()}
+    modes = [m.training for m in model.modules()]
+    flags = [p.requires_grad for p in model.parameters()]
+    attack(model, inputs, labels)
+    assert [m.training for m in model.modules()] == modes
+    assert [p.requires_grad for p in model.parameters()] == flags
+    assert all(torch.equal(model.state_dict()[key], value) for key, value in state.items())
+    for name, parameter in model.named_parameters():
+        if name == "classifier.bias":
+            assert parameter.grad is not None
+            assert torch.equal(parameter.grad, torch.full((10,), 3.0))
+        else:
+            assert parameter.grad is None
+    assert inputs.grad is None
+    assert not inputs.requires_grad
+
+
+@every_attack
+def test_seeded_and_the_global_generator_untouched(attack: Attack, trained: Network, digits: Dataset) -> None:
+    inputs, labels = digits.test.first(8).to_float()
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    first = attack(trained, inputs, labels).inputs
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    assert torch.equal(attack(trained, inputs, labels).inputs, first)
+    other = dataclasses.replace(attack, seed=1)(trained, inputs, labels).inputs
+    random = isinstance(attack, (TargetedPGD, UniformNoise)) or getattr(attack, "random_start", False)
+    assert torch.equal(other, first) is not random
+
+
+@every_attack
+def test_callable_where_gradients_are_off(attack: Attack, trained: Network, digits: Dataset) -> None:
+    inputs, labels = digits.test.first(8).to_float()
+    expected = attack(trained, inputs, labels).inputs
+    with torch.no_grad():
+        found = attack(trained, inputs, labels).inputs
+    assert torch.equal(found, expected)
+
+
+@every_attack
+def test_an_empty_batch_is_no_error(attack: Attack, trained: Network) -> None:
+    found = attack(trained, torch.zeros(0, 1, 28, 28), torch.zeros(0, dtype=torch.int64))
+    assert found.inputs.shape == (0, 1, 28, 28)
+    assert found.success.shape == found.distances.shape == (0,)
+
+
+@every_attack
+def test_inputs_that_require_gradients(attack: Attack, trained: Network, digits: Dataset) -> None:
+    inputs, labels = digits.test.first(4).to_float()
+    expected = attack(trained, inputs, labels).inputs
+    inputs.requires_grad_()
+    assert torch.equal(attack(trained, inputs, labels).inputs, expected)
+    assert inputs.grad is None
+    assert inputs.requires_grad
+
+
+def test_attacks_are_frozen_and_say_what_they_are() -> None:
+    attack = FGSM(epsilon=0.03)
+    assert repr(attack) == "FGSM(seed=0, epsilon=0.03)"
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        attack.epsilon = 0.1  # type: ignore[misc]
+    assert (attack.norm, attack.budget) == ("linf", 0.03)
+
+
+# --- an attack that misbehaves is clipped and judged here ------------------------------------------------------------
+
+
+def test_budget_is_enforced_in_linf() -> None:
+    # 0.3 + 0.5 is cut to 0.3 + 0.1 = 0.4; 0.45 to 0.55; 0.95 to 1.0, the edge of the pixels
+    inputs = grey(0.3, 0.45, 0.95)
+    found = Adds(epsilon=0.1, shift=0.5)(Brightness(), inputs, torch.tensor([0, 0, 1]))
+    torch.testing.assert_close(found.inputs, grey(0.4, 0.55, 1.0))
+    torch.testing.assert_close(found.distances, torch.tensor([0.1, 0.1, 0.05]))
+    assert found.success.tolist() == [False, True, False]
+    torch.testing.assert_close(found.logits, torch.tensor([[0.1, -0.1], [-0.05, 0.05], [-0.5, 0.5]]))
+    assert found.robust_accuracy(torch.tensor([0, 0, 1])) == pytest.approx(2 / 3)
+
+
+def test_budget_is_enforced_in_l2() -> None:
+    # four pixels moved by 0.5: length 1, scaled to 0.2: 0.1 a pixel
+    found = Adds(epsilon=0.2, shift=0.5, kind="l2")(Brightness(), grey(0.3, 0.45), torch.tensor([0, 0]))
+    torch.testing.assert_close(found.inputs, grey(0.4, 0.55))
+    torch.testing.assert_close(found.distances, torch.tensor([0.2, 0.2]))
+    assert found.success.tolist() == [False, True]
+
+
+def test_pixel_range_is_enforced_without_a_budget() -> None:
+    for shift, value in [(7.0, 1.0), (-7.0, 0.0), (0.25, 0.65)]:
+        found = Adds(shift=shift)(Brightness(), grey(0.4), torch.tensor([0]))
+        torch.testing.assert_close(found.inputs, grey(value))
+        torch.testing.assert_close(found.distances, torch.tensor([abs(value - 0.4)]))
+        assert found.success.tolist() == [value > 0.5]
+
+
+def test_success_can_be_redefined_by_targeted_attacks() -> None:
+    @dataclass(frozen=True)
+    class Targeted(Adds):
+        def succeeded(self, model: nn.Module, inputs: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+            return logits.argmax(1) == 0
+
+    found = Targeted(shift=0.0)(Brightness(), grey(0.4, 0.6), torch.tensor([0, 1]))
+    assert found.success.tolist() == [True, False]
+
+
+def test_perturb_sees_a_frozen_model_in_evaluation_mode() -> None:
+    seen: list[tuple[bool, bool]] = []
+
+    @dataclass(frozen=True)
+    class Looks(Attack):
+        def perturb(self, model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+            seen.append((model.training, any(p.requires_grad for p in model.parameters())))
+            return inputs
+
+    model = build_model("mlp", channels=1, classes=3, seed=0, size=2, width=4).train()
+    Looks()(model, grey(0.1), torch.tensor([0]))
+    assert seen == [(False, False)]
+
+
+def test_the_model_comes_back_after_an_error() -> None:
+    model = build_model("mlp", channels=1, classes=3, seed=0, size=2, width=4).train()
+
+    def fail() -> None:
+        with attackable(model):
+            assert not model.training
+            assert not any(p.requires_grad for p in model.parameters())
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        fail()
+    assert model.training
+    assert all(p.requires_grad for p in model.parameters())
+
+
+def test_an_attack_must_say_how() -> None:
+    with pytest.raises(TypeError, match="perturb"):
+        Attack()  # type: ignore[abstract]
+
+
+# --- distances and projections ---------------------------------------------------------------------------------------
+
+
+def test_distances_by_hand() -> None:
+    first = torch.zeros(2, 1, 2, 2)
+    second = torch.tensor([[3.0, -4.0, 0.0, 0.0], [0.5, 0.5, -0.5, 0.5]]).reshape(2, 1, 2, 2)
+    assert distance(first, second, "linf").tolist() == [4.0, 0.5]
+    assert distance(first, second, "l2").tolist() == [5.0, 1.0]
+
+
+def test_projections_by_hand() -> None:
+    start = torch.full((1, 1, 1, 2), 0.5)
+    moved = start + torch.tensor([0.3, -0.4])
+    torch.testing.assert_close(project(moved, start, 0.35, "linf"), start + torch.tensor([0.3, -0.35]))
+    # length 0.5, scaled to 0.25; inside the ball nothing happens
+    torch.testing.assert_close(project(moved, start, 0.25, "l2"), start + torch.tensor([0.15, -0.2]))
+    torch.testing.assert_close(project(moved, start, 0.6, "l2"), moved)
+    assert torch.equal(project(start, start, 0.1, "l2"), start)
