@@ -21,7 +21,7 @@ from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from drs.attacks.base import Attack, project
 from drs.attacks.carlini_wagner import margin

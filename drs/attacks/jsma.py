@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from drs.attacks.base import Attack
 from drs.attacks.targets import TARGETS, check_target_rule

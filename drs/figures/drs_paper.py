@@ -104,14 +104,14 @@ def scatter(frame: pd.DataFrame, measures: Sequence[str], outcomes: Sequence[str
         for column, measure in enumerate(measures):
             axes = panels[row, column]
             x, y = frame[f"{measure}_mean"].to_numpy(float), frame[outcome].to_numpy(float)
-            dots = axes.scatter(x, y, c=frame["accuracy"], cmap="viridis", s=16, linewidths=0)
+            dots = axes.scatter(x, y, c=frame["accuracy"], cmap="viridis", s=16, linewidths=0, rasterized=True)
             r = correlation_table(frame, [f"{measure}_mean"], [outcome]).iloc[0]
             title = f"r = {r.estimate:+.2f} [{r.low:+.2f}, {r.high:+.2f}]" if pd.notna(r.estimate) else "too few points"
             axes.set_title(title, fontsize="small", weight="normal")
             if row + 1 == len(outcomes):
                 axes.set_xlabel(style.MEASURE_NAMES[measure])
             if column == 0:
-                axes.set_ylabel(outcome)
+                axes.set_ylabel(style.outcome(outcome))
             style.tidy(axes)
     figure.colorbar(dots, ax=panels, label="clean accuracy", fraction=0.03, pad=0.01)
     return figure
@@ -148,7 +148,9 @@ def correlation_map(table: pd.DataFrame, title: str) -> Figure:
                 color="white" if abs(value) > 0.6 else "#222222",
                 alpha=1.0 if bold else 0.6,
             )
-    axes.set_xticks(np.arange(len(columns)) + 0.5, columns, rotation=60, ha="right", fontsize=8)
+    axes.set_xticks(
+        np.arange(len(columns)) + 0.5, [style.outcome(c) for c in columns], rotation=60, ha="right", fontsize=8
+    )
     axes.set_yticks(np.arange(len(rows)) + 0.5, [style.MEASURE_NAMES.get(r, r) for r in rows], fontsize=8)
     axes.invert_yaxis()
     axes.set_title(title)

@@ -46,6 +46,13 @@ ATTACK_NAMES = {
     "worst": "worst case",
 }
 
+OUTCOME_NAMES = {
+    "accuracy": "clean accuracy",
+    "ddn_median": "DDN distance",
+    "deepfool_median": "DeepFool distance",
+    "carlini_wagner_median": "C&W distance",
+}
+
 CANVAS = {
     "svg.hashsalt": "drs",
     "svg.fonttype": "none",
@@ -75,6 +82,14 @@ def colour(variant: str) -> str:
 def name(variant: str) -> str:
     """A loss as the text calls it; other variants by their own name."""
     return NAMES.get(variant, variant)
+
+
+def outcome(column: str) -> str:
+    """A column of the records (``pgd@0.05``, ``ddn_median``) as the text calls it."""
+    found, at, epsilon = column.partition("@")
+    if at:
+        return f"{ATTACK_NAMES.get(found, found)}, {epsilon}"
+    return OUTCOME_NAMES.get(column, column)
 
 
 def tidy(axes: Axes) -> None:
