@@ -39,7 +39,7 @@ def finding(claim_id: str, profile: str) -> Finding:
         return Finding(claim, profile, NO_RECORDS, 0, "", "")
     frame = to_frame(records)
     seeds = int(frame["network.seed"].nunique()) if "network.seed" in frame else 1
-    dataset = ", ".join(sorted(set(frame["network.dataset"]))) if "network.dataset" in frame else ""
+    dataset = ", ".join(sorted(set(frame["network.dataset"].dropna()))) if "network.dataset" in frame else "no data"
     devices = ", ".join(sorted(set(frame["device"])))
     return Finding(claim, profile, claim.judge(frame), seeds, dataset, devices)
 

@@ -99,7 +99,10 @@ def judge_accuracy(frame: pd.DataFrame) -> Judgement:
         verdict = "reproduced"
     elif share > 0.5:
         verdict = "partly reproduced"
-    detail = "distortion of RCE over CE: " + ", ".join(f"{name} {ratio:.2f}" for name, ratio in ratios.items())
+    detail = "distortion of RCE over CE: " + ", ".join(
+        f"{name} {ratio:.2f}" if ratio == ratio else f"{name} has no success to measure"
+        for name, ratio in ratios.items()
+    )
     return Judgement(verdict, share, np.nan, np.nan, len(cells), detail)
 
 
