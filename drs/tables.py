@@ -59,7 +59,10 @@ def correlation_table(
 
 
 def over_seeds(frame: pd.DataFrame, by: str, columns: Sequence[str]) -> pd.DataFrame:
-    """Mean and 95% t interval over seeds as text, one row a value of ``by`` in the order it first appears."""
+    """Mean and 95% t interval over seeds as text, one row a value of ``by`` in the order it first appears.
+
+    A column without a number in any row says ``diverged`` where every training did, else ``none``.
+    """
     table = {}
     for value in dict.fromkeys(frame[by]):
         rows = frame[frame[by] == value]
@@ -67,7 +70,8 @@ def over_seeds(frame: pd.DataFrame, by: str, columns: Sequence[str]) -> pd.DataF
         for column in columns:
             values = rows[column].dropna().to_numpy(float)
             if not len(values):
-                cells[column] = "diverged"
+                lost = "diverged" in rows and bool((rows["diverged"] == 1).all())
+                cells[column] = "diverged" if lost else "none"
                 continue
             interval = mean_interval(values)
             half = (interval.high - interval.low) / 2

@@ -59,7 +59,8 @@ def test_over_seeds() -> None:
     assert list(found.index) == ["b", "a", "c"]
     assert found.loc["b", "x"] == "2.000 ± 2.484"  # t(2, 0.975) = 4.303 times 1 / sqrt(3)
     assert (found.loc["a", "x"], found.loc["a", "seeds"]) == ("5.000", "1")
-    assert (found.loc["c", "x"], found.loc["c", "seeds"]) == ("diverged", "0 of 1")
+    assert (found.loc["c", "x"], found.loc["c", "seeds"]) == ("none", "0 of 1")
+    assert over_seeds(frame.assign(diverged=1.0), "variant", ["x"]).loc["c", "x"] == "diverged"
 
 
 def test_published_numbers_keep_their_flag() -> None:

@@ -50,10 +50,13 @@ def exponents(bound: Record, networks: Sequence[Record]) -> Figure:
         loss = str(record.run.spec["network"]["loss"])
         shown = slice(None, 150)
         x, y = record.arrays["alpha"][shown], record.arrays["gap"][shown]
-        axes.loglog(np.clip(x, 1e-9, None), np.clip(y, 1e-9, None), ".", color=style.colour(loss), markersize=3)
+        axes.loglog(
+            np.clip(x, 1e-9, None), np.clip(y, 1e-9, None), ".", color=style.colour(loss), markersize=3, rasterized=True
+        )
         axes.set_title(f"{style.name(loss)} network: {record.metrics['slope']:.2f}")
     for axes in panels:
         axes.set_xlabel("alpha (sup norm)")
+        axes.minorticks_off()
         style.tidy(axes)
     panels[0].set_ylabel("largest false-class difference")
     return figure
@@ -65,7 +68,7 @@ def embedding(records: Sequence[Record]) -> Figure:
     panels = figure.subplots(1, len(records), squeeze=False)[0]
     for axes, record in zip(panels, records):
         points, labels = record.arrays["embedding"], record.arrays["labels"]
-        axes.scatter(points[:, 0], points[:, 1], c=labels, cmap="tab10", s=8, linewidths=0)
+        axes.scatter(points[:, 0], points[:, 1], c=labels, cmap="tab10", s=8, linewidths=0, rasterized=True)
         loss = str(record.run.spec["network"]["loss"])
         axes.set_title(f"{style.name(loss)}, silhouette {record.metrics['silhouette']:.2f}")
         axes.set_xticks([])
@@ -132,7 +135,7 @@ def roc_curves(records: Sequence[Record], attacks: Sequence[str]) -> Figure:
     """ROC of the three metrics: a column an attack, a row a network; positive = normal, as in the paper."""
     figure = Figure(figsize=(2.1 * len(attacks), 2.2 * len(records)), layout="constrained")
     panels = figure.subplots(len(records), len(attacks), sharex=True, sharey=True, squeeze=False)
-    grid = np.linspace(0.0, 1.0, 60)
+    grid = np.concatenate([np.linspace(0.0, 0.1, 9), np.linspace(0.15, 1.0, 14)])
     for row, record in enumerate(records):
         loss = str(record.run.spec["network"]["loss"])
         for column, attack in enumerate(attacks):
@@ -145,14 +148,19 @@ def roc_curves(records: Sequence[Record], attacks: Sequence[str]) -> Figure:
                 label = f"{METRIC_NAMES[metric]} {auc(normal, adversarial):.2f}"
                 y = np.interp(grid, curve.fpr, curve.tpr)
                 axes.plot(grid, y, line, color=style.colour(loss), linewidth=1.3, label=label)
-            axes.legend(fontsize=6, loc="lower right", handlelength=1.6)
+            if axes.get_lines():
+                axes.legend(fontsize=6, loc="lower right", handlelength=1.6)
+            else:
+                axes.text(0.5, 0.5, "no success", ha="center", fontsize="small")
+            axes.set_xticks([0, 0.5, 1])
+            axes.set_yticks([0, 0.5, 1])
             if row == 0:
                 axes.set_title(title(attack), fontsize="small")
             if column == 0:
                 axes.set_ylabel(f"{style.name(loss)}\nnormal kept")
             if row + 1 == len(records):
                 axes.set_xlabel("attacks kept")
-            style.tidy(axes)
+            style.tidy(axes, grid=False)
     return figure
 
 

@@ -62,7 +62,7 @@ CANVAS = {
     "axes.facecolor": "none",
     "savefig.facecolor": "none",
     "figure.dpi": 100,
-    "savefig.dpi": 150,
+    "savefig.dpi": 90,
     "axes.titlesize": "medium",
     "axes.titleweight": "bold",
     "legend.frameon": False,
@@ -92,8 +92,9 @@ def outcome(column: str) -> str:
     return OUTCOME_NAMES.get(column, column)
 
 
-def tidy(axes: Axes) -> None:
-    """No frame above and right, a light grid behind."""
+def tidy(axes: Axes, *, grid: bool = True) -> None:
+    """No frame above and right, a light grid behind (unless there are many panels)."""
     sns.despine(ax=axes)
-    axes.grid(True, color="#999999", alpha=0.25, linewidth=0.6)
+    if grid:
+        axes.grid(True, color="#999999", alpha=0.25, linewidth=0.6)
     axes.set_axisbelow(True)
