@@ -5,7 +5,7 @@ from drs.attacks.base import Adversarials, Attack
 from drs.attacks.carlini_wagner import CarliniWagnerL2, WarmStartCarliniWagnerL2
 from drs.attacks.gradient import BIM, FGSM, ILCM, PGD, TargetedPGD, UniformNoise
 from drs.attacks.jsma import JSMA
-from drs.attacks.minimal import DDN, FMN, DeepFool
+from drs.attacks.minimal import DDN, DeepFool
 from drs.attacks.square import Square
 from drs.attacks.white_box import WhiteBoxCarliniWagner, f2
 
@@ -13,7 +13,6 @@ __all__ = [
     "BIM",
     "DDN",
     "FGSM",
-    "FMN",
     "ILCM",
     "JSMA",
     "PGD",

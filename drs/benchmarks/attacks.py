@@ -6,13 +6,14 @@ reports the ratio of the medians. A ratio below 1 is in favour of this package; 
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import statistics
 import sys
 import time
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -78,7 +79,9 @@ def _library(name: str) -> Any:
         raise UsageError(f"expected {name.split('.')[0]} to be installed: install the 'bench' extra{extra}") from error
 
 
-def take_turns(sides: list[Callable[[], Any]], repetitions: int, device: torch.device) -> tuple[list[float], list[Any]]:
+def take_turns(
+    sides: Sequence[Callable[[], Any]], repetitions: int, device: torch.device
+) -> tuple[list[float], list[Any]]:
     """Run every side in turn, ``repetitions`` times; median seconds and last result of each."""
     seconds: list[list[float]] = [[] for _ in sides]
     results: list[Any] = [None for _ in sides]
@@ -175,7 +178,7 @@ def warm_start(bench: Bench) -> list[Row]:
         plain = CarliniWagnerL2(target=target)
         if not bench.full:
             warm, plain = WarmStartCarliniWagnerL2(max_iterations=20), CarliniWagnerL2(max_iterations=20)
-        sides = [lambda attack=attack: attack(bench.network, inputs, labels) for attack in (warm, plain)]
+        sides = [functools.partial(attack, bench.network, inputs, labels) for attack in (warm, plain)]
         seconds, (found, expected) = take_turns(sides, bench.repetitions, inputs.device)
         distances = _median(found.inputs, inputs, found.success) / _median(expected.inputs, inputs, expected.success)
         name, reference = f"warm-started C&W, {target}", f"C&W {plain.search_steps} x {plain.max_iterations}"
