@@ -130,7 +130,7 @@ def test_a_worker_that_dies_loses_only_its_run_and_one_that_always_dies_is_told(
 def test_stopped_and_killed_in_the_middle_it_goes_on_where_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sweep = Sweep(tmp_path, deaths=[0] * 9, seconds=[0.4] * 8 + [30.0])
+    sweep = Sweep(tmp_path, deaths=[0] * 9, seconds=[0.4] * 8 + [600.0])
     with sweep.start() as process:
         sweep.wait_for(1, process)
         os.kill(process.pid, signal.SIGKILL)
