@@ -73,7 +73,7 @@ def table(frame: pd.DataFrame, caption: str = "") -> Markdown:
 
 def _cell(value: object) -> str:
     if isinstance(value, float):
-        return "" if value != value else f"{value:.3g}"
+        return "" if value != value else f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
     return str(value)
 
 

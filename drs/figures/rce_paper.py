@@ -257,5 +257,5 @@ def adaptive(frame: pd.DataFrame, oblivious: pd.DataFrame | None = None) -> Figu
         axes.set_ylim(-0.02, 1.02)
         style.tidy(axes)
     panels[0].set_ylabel("misclassified and accepted")
-    panels[-1].legend()
+    figure.legend(*panels[-1].get_legend_handles_labels(), loc="outside right upper")
     return figure
