@@ -113,7 +113,7 @@ def scatter(frame: pd.DataFrame, measures: Sequence[str], outcomes: Sequence[str
             if column == 0:
                 axes.set_ylabel(style.outcome(outcome))
             style.tidy(axes)
-    style.colour_bar(figure.colorbar(dots, ax=panels, label="clean accuracy", fraction=0.03, pad=0.01))
+    figure.colorbar(dots, ax=panels, label="clean accuracy", fraction=0.03, pad=0.01)
     return figure
 
 
@@ -154,5 +154,5 @@ def correlation_map(table: pd.DataFrame, title: str) -> Figure:
     axes.set_yticks(np.arange(len(rows)) + 0.5, [style.MEASURE_NAMES.get(r, r) for r in rows], fontsize=8)
     axes.invert_yaxis()
     axes.set_title(title)
-    style.colour_bar(figure.colorbar(mesh, ax=axes, fraction=0.03, pad=0.01))
+    figure.colorbar(mesh, ax=axes, fraction=0.03, pad=0.01)
     return figure

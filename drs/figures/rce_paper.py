@@ -185,7 +185,7 @@ def auc_map(frame: pd.DataFrame, attacks: Sequence[str]) -> Figure:
     axes.set_xticks(np.arange(len(attacks)) + 0.5, [title(a) for a in attacks], rotation=30, ha="right")
     axes.set_yticks(np.arange(len(rows)) + 0.5, [f"{style.name(loss)}, {METRIC_NAMES[m]}" for loss, m in rows])
     axes.invert_yaxis()
-    style.colour_bar(figure.colorbar(mesh, ax=axes, fraction=0.04, pad=0.01, label="AUC"))
+    figure.colorbar(mesh, ax=axes, fraction=0.04, pad=0.01, label="AUC")
     return figure
 
 

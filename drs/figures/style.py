@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.colorbar import Colorbar
 
 COLOURS = {
     "ce": "#0072B2",
@@ -91,12 +90,6 @@ def outcome(column: str) -> str:
     if at:
         return f"{ATTACK_NAMES.get(found, found)}, {epsilon}"
     return OUTCOME_NAMES.get(column, column)
-
-
-def colour_bar(bar: Colorbar) -> None:
-    """Make the steps of a colour bar one picture: as hundreds of paths they outweigh the figure."""
-    if bar.solids is not None:
-        bar.solids.set_rasterized(True)
 
 
 def tidy(axes: Axes, *, grid: bool = True) -> None:
