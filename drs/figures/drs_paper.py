@@ -104,7 +104,7 @@ def scatter(frame: pd.DataFrame, measures: Sequence[str], outcomes: Sequence[str
         for column, measure in enumerate(measures):
             axes = panels[row, column]
             x, y = frame[f"{measure}_mean"].to_numpy(float), frame[outcome].to_numpy(float)
-            dots = axes.scatter(x, y, c=frame["accuracy"], cmap="viridis", s=16, linewidths=0, rasterized=True)
+            dots = axes.scatter(x, y, c=frame["accuracy"], cmap="viridis", s=16, linewidths=0)
             r = correlation_table(frame, [f"{measure}_mean"], [outcome]).iloc[0]
             title = f"r = {r.estimate:+.2f} [{r.low:+.2f}, {r.high:+.2f}]" if pd.notna(r.estimate) else "too few points"
             axes.set_title(title, fontsize="small", weight="normal")
