@@ -151,6 +151,19 @@ def test_one_value_a_step_by_hand(steps: int, expected: list[float]) -> None:
     assert found.success.tolist() == [steps >= 3]
 
 
+def test_finished_images_leave_the_batch() -> None:
+    """One image is at the target from the start, one after three steps: 2, then 1, 1 and 1 images are looked at."""
+    model, inputs, _ = linear()
+    sizes: list[int] = []
+    handle = model.classifier.register_forward_hook(lambda module, given, output: sizes.append(len(given[0])))
+    there = torch.tensor([1.0, 0.25, 1.0, 0.0]).reshape(1, 1, 2, 2)
+    found = JSMA(theta=0.5, max_steps=9)(model, torch.cat([there, inputs]), torch.tensor([0, 0]))
+    handle.remove()
+    assert sizes == [2, 2, 2, 1, 1, 1, 2]  # before: front door and targets; after: judgement
+    assert torch.equal(found.inputs[:1], there)
+    assert found.success.tolist() == [True, True]
+
+
 def test_negative_theta_darkens_what_speaks_against_the_target() -> None:
     model, inputs, labels = linear()
     found = JSMA(theta=-0.2, max_steps=1)(model, inputs, labels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 from collections.abc import Callable
@@ -233,19 +234,28 @@ def test_one_forward_pass_a_step(trained: Network, digits: Dataset, detector: KD
     assert calls == 25 + 7
 
 
-def test_contract(trained: Network, digits: Dataset, device: torch.device, detector: KDensity) -> None:
-    moved = KDensity(BANDWIDTH_CE)
-    moved.examples = tuple(part.to(device) for part in detector.examples)
-    attack = WhiteBoxCarliniWagner(
-        density=moved if device.type == "cpu" else detector,
-        learning_rate=0.1,
-        initial_const=10.0,
-        first_steps=1,
-        first_iterations=40,
-        search_steps=1,
-        max_iterations=20,
-    )
+SHORT: dict[str, Any] = {
+    "learning_rate": 0.1,
+    "initial_const": 10.0,
+    "first_steps": 1,
+    "first_iterations": 40,
+    "search_steps": 1,
+    "max_iterations": 20,
+}
+
+
+def test_contract(trained: Network, digits: Dataset, detector: KDensity) -> None:
+    attack = WhiteBoxCarliniWagner(density=detector, **SHORT)
     assert_kept(attack, trained, digits, torch.device("cpu"), random=True)
+
+
+def test_on_every_device(trained: Network, digits: Dataset, detector: KDensity, device: torch.device) -> None:
+    density = KDensity(BANDWIDTH_CE)
+    density.examples = tuple(part.to(device) for part in detector.examples)
+    inputs, labels = digits.test.first(6).to_float(device)
+    found = WhiteBoxCarliniWagner(density=density, **SHORT)(copy.deepcopy(trained).to(device), inputs, labels)
+    assert found.inputs.device.type == device.type
+    assert int(found.success.sum()) >= 3
 
 
 @pytest.mark.parametrize(
