@@ -1,4 +1,4 @@
-"""C&W in L2: closed forms, its search step by step, and adv-lib and foolbox on real digits."""
+"""C&W in L2: closed forms, its penalty by formula, and adv-lib and foolbox on real digits."""
 
 from __future__ import annotations
 
@@ -6,17 +6,14 @@ import dataclasses
 import math
 import sys
 import types
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from drs.attacks import CarliniWagnerL2, WarmStartCarliniWagnerL2
 from drs.attacks.carlini_wagner import MarginProblem, margin, margin_penalty
-from drs.attacks.descent import Search, smallest, to_tanh_space
 from drs.attacks.minimal import DDN
 from drs.datasets import Dataset
 from drs.errors import UsageError
@@ -154,140 +151,6 @@ def test_gradient_of_the_problem(trained: Network, digits: Dataset) -> None:
     expected = (30.0 - margin(trained(leaf), labels)).clamp_min(0.0)
     torch.testing.assert_close(penalty, expected)
     torch.testing.assert_close(gradient, torch.autograd.grad((weight * expected).sum(), leaf)[0])
-
-
-@dataclass(frozen=True)
-class Threshold:
-    """Reached wherever c is at least ``needed``; the gradient is zero, so images stay where they are."""
-
-    needed: Tensor
-    asked: list[list[float]] = field(default_factory=list)
-
-    def __call__(self, images: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        self.asked.append(weight.tolist())
-        violation = torch.zeros_like(weight).where(weight >= self.needed, torch.inf)
-        return torch.ones_like(weight), violation, torch.zeros_like(images)
-
-    def select(self, rows: Tensor) -> Threshold:
-        return Threshold(self.needed[rows], self.asked)
-
-
-def test_binary_search_by_hand() -> None:
-    problem = Threshold(torch.tensor([30.0, 1.5, 1e12]))
-    smallest(
-        problem,
-        torch.full((3, 1, 1, 1), 0.5),
-        const=2.0,
-        search=Search(search_steps=5, max_iterations=1, abort_early=False),
-    )
-    # times ten until reached, then halfway between; the first look, with weight 1, is at the inputs
-    assert problem.asked[0] == [1.0, 1.0, 1.0]
-    assert [row[0] for row in problem.asked[1:]] == [2.0, 20.0, 200.0, 110.0, 65.0]
-    assert [row[1] for row in problem.asked[1:]] == [2.0, 1.0, 1.5, 1.25, 1.375]
-    assert [row[2] for row in problem.asked[1:]] == [2.0, 20.0, 200.0, 2000.0, 20000.0]
-
-
-@dataclass(frozen=True)
-class Quadratic:
-    """Penalty (sum of pixels - 1)^2, never reached; keeps the images it was asked about."""
-
-    seen: list[Tensor] = field(default_factory=list)
-
-    def __call__(self, images: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        self.seen.append(images.clone())
-        short = images.flatten(1).sum(1) - 1.0
-        gradient = (2 * short * weight).reshape(-1, 1, 1, 1).expand_as(images)
-        return short.square(), torch.full_like(weight, torch.inf), gradient
-
-    def select(self, rows: Tensor) -> Quadratic:
-        return self
-
-
-def test_steps_are_those_of_adam_in_tanh_space() -> None:
-    inputs = torch.rand(3, 1, 2, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    problem = Quadratic()
-    search = Search(learning_rate=0.05, search_steps=1, max_iterations=30, abort_early=False)
-    images, violation = smallest(problem, inputs, const=0.7, search=search)
-    assert torch.equal(images, inputs)
-    assert bool((violation == torch.inf).all())
-    position = to_tanh_space(inputs).requires_grad_(True)
-    adam = torch.optim.Adam([position], lr=0.05)
-    for seen in problem.seen[1:]:
-        moved = (position.tanh() + 1) / 2
-        torch.testing.assert_close(seen, moved, rtol=1e-6, atol=1e-9)
-        adam.zero_grad()
-        loss = (moved - inputs).square().sum() + 0.7 * (moved.flatten(1).sum(1) - 1).square().sum()
-        loss.backward()
-        adam.step()
-    assert len(problem.seen) == 31
-
-
-def test_tanh_space_holds_the_whole_range() -> None:
-    images = torch.tensor([0.0, 0.25, 0.5, 1.0])
-    torch.testing.assert_close((to_tanh_space(images).tanh() + 1) / 2, images, rtol=0, atol=1e-6)
-
-
-def test_annealing_and_aborting_of_each_descent() -> None:
-    search = Search(learning_rate=0.1, search_steps=3, max_iterations=100, anneal=True)
-    rates = [[search.at(number).rate(i) for i in (0, 50, 100)] for number in range(3)]
-    assert rates[0] == rates[1] == [0.1, 0.1, 0.1]
-    assert rates[2] == pytest.approx([0.1, 0.0505, 0.001])
-    assert [search.at(number).abort_early for number in range(3)] == [True, True, False]
-    assert Search().at(8) == Search()
-
-
-def test_images_do_not_influence_each_other() -> None:
-    """Images leave the batch one by one; each must end where it ends alone."""
-    model, inputs, labels, _ = binary()
-    attack = CarliniWagnerL2(search_steps=4, max_iterations=60, target="untargeted")
-    together = attack(model, inputs, labels).inputs
-    for row in range(len(inputs)):
-        alone = attack(model, inputs[row : row + 1], labels[row : row + 1]).inputs
-        torch.testing.assert_close(alone[0], together[row], rtol=1e-9, atol=1e-9)
-
-
-def test_finished_images_leave_the_batch(trained: Network, digits: Dataset) -> None:
-    """Of the 3 x 100 passes of each image only those are taken in which it still improves."""
-    inputs, labels = digits.test.first(6).to_float()
-    passes = 0
-
-    def count(module: Any, arguments: tuple[Tensor], output: Tensor) -> None:
-        nonlocal passes
-        passes += len(arguments[0])
-
-    handle = trained.classifier.register_forward_hook(count)
-    try:
-        full = dataclasses.replace(QUICK, max_iterations=100, abort_early=False)
-        kept = full(trained, inputs, labels)
-        waiting = int((kept.distances > 0).sum())
-        assert passes == waiting * 300 + 3 * len(inputs)  # and three looks: front door, start, judgement
-        passes = 0
-        dropped = dataclasses.replace(full, abort_early=True)(trained, inputs, labels)
-        assert passes < 0.97 * waiting * 300
-    finally:
-        handle.remove()
-    assert torch.equal(dropped.success, kept.success)
-    torch.testing.assert_close(dropped.distances.median(), kept.distances.median(), rtol=0.03, atol=0)
-
-
-class Waits(TorchDispatchMode):
-    """Counts operations for which a GPU would have to be waited for."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.count = 0
-
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if function.overloadpacket in (torch.ops.aten._local_scalar_dense, torch.ops.aten.nonzero):
-            self.count += 1
-        return function(*args, **(kwargs or {}))
-
-
-def test_the_device_is_waited_for_seldom(trained: Network, digits: Dataset) -> None:
-    inputs, labels = digits.test.first(4).to_float()
-    with Waits() as waits:
-        dataclasses.replace(QUICK, search_steps=2, max_iterations=100)(trained, inputs, labels)
-    assert 10 < waits.count < 60  # ten looks a descent and those of the front door; one at every step would make 200
 
 
 # --- libraries -------------------------------------------------------------------------------------------------------

@@ -73,6 +73,20 @@ def test_a_failure_is_the_unperturbed_image(attack: Any) -> None:
     assert found.success.tolist() == [False, False]
 
 
+def test_an_image_moved_in_vain_comes_back(trained: Network, digits: Dataset) -> None:
+    """After one step of DeepFool most digits are elsewhere, but still classified right."""
+    import foolbox
+
+    inputs, labels = digits.test.first(8).to_float()
+    criterion = foolbox.Misclassification(labels)
+    moved = run_foolbox(foolbox.attacks.L2DeepFoolAttack(steps=1, candidates=None), trained, inputs, criterion)
+    found = DeepFool(steps=1)(trained, inputs, labels)
+    failed = ~found.success
+    assert int((moved[failed] != inputs[failed]).flatten(1).any(dim=1).sum()) >= 2
+    assert torch.equal(found.inputs[failed], inputs[failed])
+    assert torch.equal(found.inputs[~failed], moved[~failed])
+
+
 def test_images_with_nan_are_the_unperturbed_ones() -> None:
     class Broken:
         def run(self, model: Any, inputs: torch.Tensor, criterion: Any) -> torch.Tensor:

@@ -78,6 +78,15 @@ def test_distance_to_a_ball_of_density() -> None:
     assert bool((plain.distances < 0.6 * found.distances).all())
 
 
+def test_distances_are_measured_from_the_original() -> None:
+    """The published second stage starts, and measures, at the first stage's image: here 2% off the shortest way."""
+    model, density, _, labels, radius = two_classes(eta=0.09)
+    inputs = torch.tensor([0.05, 0.05, 0.05, 0.9], dtype=torch.float64).reshape(1, 1, 2, 2)
+    found = attack_on(density, first_iterations=200)(model, inputs, labels[:1])
+    expected = (inputs.flatten(1) - 0.8).norm(dim=1) - radius
+    torch.testing.assert_close(found.distances, expected, rtol=0.005, atol=0)
+
+
 def test_distance_to_a_margin_inside_the_ball() -> None:
     """The margin, twice (sum - 2), is 2.4 at the centre and at most 2.4 + 4 r = 2.8; 2.5 cuts a cap off the ball."""
     model, density, inputs, labels, _ = two_classes()
