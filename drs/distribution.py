@@ -62,24 +62,20 @@ class _Squares(torch.autograd.Function):
 
     The deviations c are an orthogonal projection of the values, so the gradient of the sum of c squared is 2 c: one
     more centring in place of the chain that automatic differentiation would walk back through. A second derivative
-    goes through that centring, a forward one through ``jvp``.
+    goes through that centring, a forward one through ``jvp``. Without ``setup_context``, which would cost a small batch
+    as much again as the formula, so torch.func takes the plain formula instead.
     """
 
-    generate_vmap_rule = True
-
     @staticmethod
-    def forward(values: Tensor, target: Tensor) -> Tensor:
+    def forward(ctx: Any, values: Tensor, target: Tensor) -> Tensor:
+        ctx.save_for_backward(values, target)
+        ctx.save_for_forward(values, target)
         length: Tensor = torch.linalg.vector_norm(centred_false_values(values, target), dim=1)
-        return length.square()
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
-        ctx.save_for_forward(*inputs)
+        return length.square_()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return centred_false_values(*ctx.saved_tensors) * (2.0 * gradients[0].unsqueeze(1)), None
+        return centred_false_values(*ctx.saved_tensors).mul_(2.0 * gradients[0].unsqueeze(1)), None
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Tensor:
@@ -97,7 +93,8 @@ def false_class_squares(values: Tensor, target: Tensor) -> Tensor:
     Returns:
         (M,), >= 0; differentiable as often as one likes, backwards and forwards.
     """
-    if torch.compiler.is_compiling():  # the compiler fuses the plain formula, and knows no jvp
+    # The compiler fuses the plain formula and knows no jvp; torch.func wants a setup_context.
+    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
         return centred_false_values(values, target).square().sum(dim=1)
     squares: Tensor = _Squares.apply(values, target)
     return squares

@@ -59,7 +59,11 @@ def share(chosen: Tensor) -> float:
 
 
 def timed(attack: Attack, network: Network, images: Tensor, labels: Tensor) -> tuple[Adversarials, float]:
-    """What an attack makes of a batch, and the wall time of the whole call in seconds, the device waited for."""
+    """What an attack makes of a batch, and the wall time of the whole call in seconds, the device waited for.
+
+    foolbox, which most attacks import when they are first called, is loaded before the clock starts.
+    """
+    import foolbox  # noqa: F401
 
     def now() -> float:
         if images.device.type == "cuda":
@@ -110,8 +114,9 @@ def curve_metrics(
 ) -> tuple[dict[str, float], Tensor]:
     """Accuracy under each attack at each budget, and the worst case over the attacks for each image.
 
-    An image that is fooled at one budget counts as fooled at every larger one in ``worst``: the adversarial of the
-    smaller ball lies in the larger.
+    An image that an attack fools at one budget counts as fooled by it at every larger one, and is not attacked again:
+    the adversarial of the smaller ball lies in the larger. (What an attack does at one budget alone is what
+    :mod:`drs.experiments.stress` measures.)
 
     Args:
         network: In evaluation mode.
@@ -133,17 +138,19 @@ def curve_metrics(
         if name not in ATTACKS:
             raise unknown("attack", name, ATTACKS)
     values: dict[str, float] = {}
-    standing = logits_of(network, images).argmax(dim=1) == labels
-    fell_at = torch.where(standing, math.inf, 0.0)
+    right = logits_of(network, images).argmax(dim=1) == labels
+    fell_at = torch.where(right, math.inf, 0.0)
+    standing = {name: right.clone() for name in names}
     worst = []
     for epsilon in budgets:
         if epsilon > 0:
             for name in names:
-                fooled = ATTACKS[name](epsilon)(network, images, labels).success
-                values[f"{name}@{epsilon:g}"] = share(~fooled)
-                fell_at = torch.where(fooled & standing, epsilon, fell_at)
-                standing = standing & ~fooled
-        worst.append(share(standing))
+                rows = standing[name].nonzero().squeeze(1)
+                if len(rows):
+                    standing[name][rows] = ~ATTACKS[name](epsilon)(network, images[rows], labels[rows]).success
+                values[f"{name}@{epsilon:g}"] = share(standing[name])
+                fell_at = torch.where(standing[name], fell_at, fell_at.clamp_max(epsilon))
+        worst.append(share(fell_at > epsilon))
         values[f"worst@{epsilon:g}"] = worst[-1]
     if len(budgets) > 1:
         widths = [right - left for left, right in itertools.pairwise(budgets)]

@@ -155,12 +155,15 @@ def test_a_constant_network_stays_where_it_is(device: torch.device) -> None:
 
 @dataclass(frozen=True)
 class Scripted:
-    """Fools the images it is told to, whatever the model says."""
+    """Fools the images it is told to, whatever the model says; notes how many it was given."""
 
     fooled: tuple[bool, ...]
+    given: list[int]
 
     def __call__(self, network: Network, images: Tensor, labels: Tensor) -> Adversarials:
-        success = torch.tensor(self.fooled, device=images.device)
+        self.given.append(len(images))
+        places = [PIXELS.index(round(value, 2)) for value in images.flatten().tolist()]
+        success = torch.tensor([self.fooled[place] for place in places], device=images.device)
         return Adversarials(images, success, torch.zeros_like(success, dtype=torch.float), network(images))
 
 
@@ -170,11 +173,13 @@ def test_the_worst_case_is_over_attacks_and_smaller_budgets(
     yes, no = True, False
     first = {0.1: (yes, no, no, no, no, yes), 0.2: (no, no, no, no, no, yes), 0.3: (no, no, no, no, yes, yes)}
     second = {0.1: (no, yes, no, no, no, no), 0.2: (no, no, yes, no, no, no), 0.3: (no,) * 6}
-    monkeypatch.setitem(ATTACKS, "first", lambda epsilon: Scripted(first[epsilon]))
-    monkeypatch.setitem(ATTACKS, "second", lambda epsilon: Scripted(second[epsilon]))
+    given: list[int] = []
+    monkeypatch.setitem(ATTACKS, "first", lambda epsilon: Scripted(first[epsilon], given))
+    monkeypatch.setitem(ATTACKS, "second", lambda epsilon: Scripted(second[epsilon], []))
     values, fell_at = curve_metrics(Threshold().to(device), *pixels(device), ["first", "second"], [0.0, 0.1, 0.2, 0.3])
-    assert [values[f"first@{e:g}"] for e in first] == pytest.approx([4 / 6, 5 / 6, 4 / 6])
-    assert [values[f"second@{e:g}"] for e in second] == pytest.approx([5 / 6, 5 / 6, 1.0])
+    assert [values[f"first@{e:g}"] for e in first] == pytest.approx([4 / 6, 4 / 6, 3 / 6])
+    assert [values[f"second@{e:g}"] for e in second] == pytest.approx([4 / 6, 3 / 6, 3 / 6])
+    assert given == [5, 4, 4]  # neither what is wrong when clean nor what this attack has fooled already
     assert [values[f"worst@{e:g}"] for e in (0, 0.1, 0.2, 0.3)] == pytest.approx([5 / 6, 3 / 6, 2 / 6, 1 / 6])
     torch.testing.assert_close(fell_at.cpu(), torch.tensor([0.1, 0.1, 0.2, math.inf, 0.3, 0.0]))
 

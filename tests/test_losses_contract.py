@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -74,6 +75,21 @@ def test_ignored_examples_have_no_gradient(function: Loss, options: dict[str, An
     found = gradient(function(logits, target, **options), logits)
     assert bool((found[1] == 0).all())
     assert bool((found[0] != 0).any())
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+@every_variant
+def test_gradient_of_each_example_by_torch_func(function: Loss, options: dict[str, Any]) -> None:
+    logits, target = batch(6, 5)
+    options = {"batch_reduction": "mean", **options} if function is drs_loss else options
+
+    def alone(z: Tensor, y: Tensor) -> Tensor:
+        return function(z.unsqueeze(0), y.unsqueeze(0), **options)
+
+    found = torch.func.vmap(torch.func.grad(alone))(logits, target)
+    for row in range(6):
+        leaf = logits[row].clone().requires_grad_()
+        torch.testing.assert_close(found[row], gradient(alone(leaf, target[row]), leaf))
 
 
 @every_variant

@@ -5,8 +5,9 @@ foolbox takes the steps; :mod:`drs.attacks.base` clips to the budget and judges 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -95,6 +96,26 @@ def sign_steps(
     steps_taken = _foolbox_step(steps, step_size, random_start, objective, ascend)
     result: Tensor = steps_taken.run(wrapped, inputs, foolbox.Misclassification(labels), epsilon=epsilon)
     return result
+
+
+def _first_success(
+    model: nn.Module, inputs: Tensor, labels: Tensor, runs: Sequence[Callable[[Tensor], Tensor]]
+) -> Tensor:
+    """What the first run that fools the model makes of each image; of those that none fools, what the last one does.
+
+    Args:
+        runs: Each takes the rows (n,) of the images that still stand and returns what it makes of them. Which rows
+            these are is asked of the device once a run.
+    """
+    found = inputs.clone()
+    rows = torch.arange(len(inputs), device=inputs.device)
+    for run in runs:
+        if not len(rows):
+            break
+        found[rows] = run(rows)
+        with torch.no_grad():
+            rows = rows[model(found[rows]).argmax(dim=1) == labels[rows]]
+    return found
 
 
 @dataclass(frozen=True)
@@ -199,25 +220,20 @@ class PGD(Attack):
 
     def perturb(self, model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
         step_size = 2.5 * self.epsilon / self.steps if self.step_size is None else self.step_size
-        best = inputs
-        for restart in range(self.restarts):
-            moved = sign_steps(
+
+        def run(rows: Tensor) -> Tensor:
+            return sign_steps(
                 model,
-                inputs,
-                labels,
+                inputs[rows],
+                labels[rows],
                 epsilon=self.epsilon,
                 steps=self.steps,
                 step_size=step_size,
                 random_start=self.random_start,
                 objective=OBJECTIVES[self.objective],
             )
-            if restart == 0:
-                best = moved
-            else:
-                with torch.no_grad():
-                    fooled = model(best).argmax(dim=1) != labels
-                best = torch.where(fooled[:, None, None, None], best, moved)
-        return best
+
+        return _first_success(model, inputs, labels, [run] * self.restarts)
 
 
 @dataclass(frozen=True)
@@ -240,28 +256,27 @@ class TargetedPGD(Attack):
     def perturb(self, model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
         with torch.no_grad():
             order = model(inputs).scatter(1, labels.unsqueeze(1), -torch.inf).argsort(dim=1, descending=True)
-        best = inputs
-        for rank in range(min(self.targets or order.shape[1], order.shape[1] - 1)):
-            target = order[:, rank]
 
-            def objective(logits: Tensor, labels: Tensor, target: Tensor = target) -> Tensor:
-                wanted = logits.gather(1, target.unsqueeze(1)) - logits.gather(1, labels.unsqueeze(1))
-                return wanted.squeeze(1)
+        def run(rows: Tensor, rank: int) -> Tensor:
+            target = order[rows, rank].unsqueeze(1)
 
-            moved = sign_steps(
+            def objective(logits: Tensor, labels: Tensor) -> Tensor:
+                return (logits.gather(1, target) - logits.gather(1, labels.unsqueeze(1))).squeeze(1)
+
+            return sign_steps(
                 model,
-                inputs,
-                labels,
+                inputs[rows],
+                labels[rows],
                 epsilon=self.epsilon,
                 steps=self.steps,
                 step_size=2.5 * self.epsilon / self.steps,
                 random_start=True,
                 objective=objective,
             )
-            with torch.no_grad():
-                fooled = model(best).argmax(dim=1) != labels
-            best = torch.where(fooled[:, None, None, None], best, moved)
-        return best
+
+        ranks = range(min(self.targets or order.shape[1], order.shape[1] - 1))
+        as_they_are = [inputs.__getitem__]  # what the model gets wrong already stays
+        return _first_success(model, inputs, labels, as_they_are + [partial(run, rank=rank) for rank in ranks])
 
 
 @dataclass(frozen=True)

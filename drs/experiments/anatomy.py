@@ -18,7 +18,7 @@ def grid(profile: Profile, dataset: str) -> list[Spec]:
     return [
         {
             "network": TrainingSpec(
-                dataset=dataset, train_size=profile.train_size, loss=loss, steps=profile.steps
+                dataset=dataset, train_size=profile.train_size, loss=loss, steps=profile.steps, seed=profile.seeds[0]
             ).as_dict(),
             "images": profile.images,
             "epsilon": 0.05 if profile.name != "smoke" else 0.2,
@@ -63,4 +63,4 @@ def run(spec: Spec, context: Context) -> Outcome:
     return Outcome(metrics, arrays)
 
 
-EXPERIMENT = Experiment("anatomy", 1, "what attacks do to the softmax of the false classes", grid, run)
+EXPERIMENT = Experiment("anatomy", 2, "what attacks do to the softmax of the false classes", grid, run)

@@ -13,17 +13,16 @@ from drs.experiments.base import Context, Experiment, Outcome, Spec
 from drs.profiles import Profile
 from drs.training import TrainingSpec
 
-MASTER_SEED = 2023
 ATTACKS = ("fgsm", "bim", "pgd", "margin")
 
 
-def member(profile: Profile, dataset: str, number: int, master_seed: int = MASTER_SEED) -> TrainingSpec:
-    """Network ``number`` of the population: hyperparameters drawn from its own seeded generator.
+def member(profile: Profile, dataset: str, number: int) -> TrainingSpec:
+    """Network ``number`` of the population: hyperparameters drawn from a generator of its own and the master seed's.
 
     Width 6 to 32, depth 1 to 3, learning rate 0.01 to 0.2 and weight decay 1e-5 to 1e-2 (log-uniform), batch 64, 128
     or 256, and one to two thirds of the profile's updates more or less.
     """
-    draw = random.Random(f"{master_seed}/{number}")
+    draw = random.Random(f"{profile.master_seed}/{number}")
     return TrainingSpec(
         dataset=dataset,
         train_size=profile.train_size,
@@ -85,4 +84,4 @@ def run(spec: Spec, context: Context) -> Outcome:
     return Outcome(metrics)
 
 
-EXPERIMENT = Experiment("correlation", 1, "a population of networks: false-class spread against robustness", grid, run)
+EXPERIMENT = Experiment("correlation", 2, "a population of networks: false-class spread against robustness", grid, run)

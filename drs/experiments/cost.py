@@ -202,4 +202,4 @@ def run(spec: Spec, context: Context) -> Outcome:
     return Outcome(metrics, {name: np.asarray(spent) for name, spent in times.items()})
 
 
-EXPERIMENT = Experiment("cost", 1, "time and memory of the DRS loss and of a training step, against CE", grid, run)
+EXPERIMENT = Experiment("cost", 2, "time and memory of the DRS loss and of a training step, against CE", grid, run)

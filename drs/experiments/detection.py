@@ -89,7 +89,7 @@ def grid(profile: Profile, dataset: str) -> list[Spec]:
             "epsilons": [0.1, 0.2] if smoke else list(EPSILONS),
             "jsma_steps": 5 if smoke else 100,
             "search_steps": 2 if smoke else 5,
-            "max_iterations": 20 if smoke else 200 if profile.name == "quick" else 1000,
+            "max_iterations": 20 if smoke else 1000 if profile.name == "paper" else 200,
         }
         for spec in networks(profile, dataset)
     ]
@@ -210,4 +210,4 @@ def _embedding(features: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.floa
     return embedded
 
 
-EXPERIMENT = Experiment("detection", 1, "the thresholding test behind CE, RCE and DRS networks", grid, run)
+EXPERIMENT = Experiment("detection", 2, "the thresholding test behind CE, RCE and DRS networks", grid, run)

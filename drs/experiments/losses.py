@@ -96,4 +96,4 @@ def run(spec: Spec, context: Context) -> Outcome:
     return Outcome(metrics | curve)
 
 
-EXPERIMENT = Experiment("losses", 1, "CE, DRS, its ablations and the controls over the epsilon curve", grid, run)
+EXPERIMENT = Experiment("losses", 2, "CE, DRS, its ablations and the controls over the epsilon curve", grid, run)

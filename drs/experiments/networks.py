@@ -40,7 +40,7 @@ def networks(profile: Profile, dataset: str) -> list[TrainingSpec]:
         base = TrainingSpec(dataset=dataset, train_size=profile.train_size, steps=2 * profile.steps)
         bases, seeds = [base], profile.seeds
     chosen = [objective(replace(b, seed=seed), loss) for b in bases for seed in seeds for loss in OBJECTIVES]
-    if profile.name == "quick":
+    if profile.name in ("quick", "reseeded"):
         small = replace(base, model="resnet", model_options={"depth": 8, "width": 8})
         chosen += [objective(small, loss) for loss in OBJECTIVES]
     if profile.name == "paper" and not colour:

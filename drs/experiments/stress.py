@@ -184,4 +184,4 @@ def run(spec: Spec, context: Context) -> Outcome:
     return Outcome(clean | dict(measured.metrics), measured.arrays)
 
 
-EXPERIMENT = Experiment("stress", 1, "the strongest attacks we have, and the alarms of a broken evaluation", grid, run)
+EXPERIMENT = Experiment("stress", 2, "the strongest attacks we have, and the alarms of a broken evaluation", grid, run)

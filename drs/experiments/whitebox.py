@@ -56,7 +56,7 @@ def grid(profile: Profile, dataset: str) -> list[Spec]:
             "steps": 5 if smoke else 100,
             "search_steps": 2 if smoke else 6,
             "first_iterations": 20 if smoke else 300,
-            "max_iterations": 20 if smoke else 300 if profile.name == "quick" else 1000,
+            "max_iterations": 20 if smoke else 1000 if profile.name == "paper" else 300,
         }
         for spec in every
         if (spec.model, spec.model_options) == (every[0].model, every[0].model_options)
@@ -192,4 +192,4 @@ def _transfer(
     return found
 
 
-EXPERIMENT = Experiment("whitebox", 1, "attackers who know the detector, and their transfer", grid, run)
+EXPERIMENT = Experiment("whitebox", 2, "attackers who know the detector, and their transfer", grid, run)
