@@ -18,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-ProfileOption = Annotated[str, typer.Option("--profile", "-p", help="smoke, quick or paper.")]
+ProfileOption = Annotated[str, typer.Option("--profile", "-p", help="smoke, quick, reseeded or paper.")]
 ResultsOption = Annotated[
     Path | None, typer.Option("--results", help="Root of the records; $DRS_RESULTS or data/results by default.")
 ]
@@ -107,15 +107,16 @@ def list_() -> None:
 @app.command()
 def claims(
     markdown: Annotated[bool, typer.Option("--markdown", help="As a Markdown table.")] = False,
+    rules: Annotated[bool, typer.Option("--rules", help="With each claim's sentence and rule.")] = False,
     results: ResultsOption = None,
 ) -> None:
-    """One line a claim: id, rule, estimate with interval, verdict, notebook."""
-    from drs.claims import as_lines, as_markdown, verdicts
+    """One line a claim: id, verdict, profile, estimate with interval, notebook."""
+    from drs.claims import as_blocks, as_lines, as_markdown, verdicts
 
     if results is not None:
         os.environ["DRS_RESULTS"] = str(results)
     found = verdicts()
-    typer.echo(as_markdown(found) if markdown else as_lines(found))
+    typer.echo(as_markdown(found) if markdown else as_blocks(found) if rules else as_lines(found))
 
 
 @app.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from drs.claims import as_markdown, verdicts
+from drs.claims import as_markdown, reseeded_markdown, verdicts
 from drs.errors import UsageError
 from drs.paths import project_root
 from drs.records import to_frame
@@ -45,8 +45,9 @@ def write() -> list[Path]:
     readme, generated = root / "README.md", root / "book" / "_generated"
     generated.mkdir(parents=True, exist_ok=True)
     readme.write_text(fill(readme.read_text(), as_markdown(found)))
-    written = [readme, generated / "claims.md"]
+    written = [readme, generated / "claims.md", generated / "reseeded.md"]
     written[1].write_text(as_markdown(found, prefix="../") + "\n")
+    written[2].write_text(reseeded_markdown() + "\n")
     frame = to_frame(existing("losses", STORY_PROFILE))
     if len(frame):
         style.apply()

@@ -81,11 +81,12 @@ def over_seeds(frame: pd.DataFrame, by: str, columns: Sequence[str]) -> pd.DataF
     return pd.DataFrame.from_dict(table, orient="index")
 
 
-def published(name: str, **where: str) -> pd.DataFrame:
+def published(name: str, *, as_written: bool = False, **where: str) -> pd.DataFrame:
     """A table of the papers' numbers, with its ``checked`` column, reduced to the rows that match.
 
     Args:
         name: File in data/published without ending.
+        as_written: Leave every cell the text it is in the file: 0.00 stays 0.00.
         **where: Column and the value it must have.
 
     Raises:
@@ -94,7 +95,7 @@ def published(name: str, **where: str) -> pd.DataFrame:
     path = published_path(name)
     if not path.exists():
         raise UsageError(f"no published table {name!r}: expected a file {path.name} in data/published")
-    table = pd.read_csv(path)
+    table = pd.read_csv(path, dtype=str if as_written else None)
     for column, value in where.items():
         table = table[table[column] == value]
     return table.reset_index(drop=True)

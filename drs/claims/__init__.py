@@ -54,6 +54,15 @@ def verdicts() -> list[Finding]:
 
 
 def as_lines(findings: list[Finding]) -> str:
+    """One line of plain text a claim and profile: id, verdict, profile, number with interval, notebook."""
+    return "\n".join(
+        f"{f.claim.id:<4} {f.judgement.verdict:<17}  {f.profile:<9} {f.interval:<26} {f.claim.quantity}  "
+        f"({f.claim.notebook}.ipynb)"
+        for f in findings
+    )
+
+
+def as_blocks(findings: list[Finding]) -> str:
     """A block of plain text for each claim: verdict, number, statement, rule, notebook."""
     blocks = []
     for found in findings:
@@ -65,6 +74,20 @@ def as_lines(findings: list[Finding]) -> str:
             f"     {claim.notebook}.ipynb"
         )
     return "\n".join(blocks)
+
+
+def reseeded_markdown() -> str:
+    """A Markdown table of what other seeds make of each claim, beside ``quick``; a claim without such records is left
+    out."""
+    rows = ["| | seeds of `quick` | other seeds | |", "|---|---|---|---|"]
+    for claim_id, claim in CLAIMS.items():
+        first, again = finding(claim_id, "quick"), finding(claim_id, "reseeded")
+        if "no records" in (first.judgement.verdict, again.judgement.verdict):
+            continue
+        same = "the same" if first.judgement.verdict == again.judgement.verdict else "**another verdict**"
+        cells = [f"{f.judgement.verdict}: {f.interval}" for f in (first, again)]
+        rows.append(f"| {claim_id}, {claim.quantity} | {cells[0]} | {cells[1]} | {same} |")
+    return "\n".join(rows)
 
 
 def as_markdown(findings: list[Finding], *, prefix: str = "") -> str:
@@ -83,7 +106,7 @@ def as_markdown(findings: list[Finding], *, prefix: str = "") -> str:
         link = f"[{claim.id}]({prefix}{claim.notebook}.ipynb)"
         scale = f"{found.profile}, {found.dataset}, {judged.n}" if judged.n else "not run"
         rows.append(
-            f"| {link} | {claim.statement} | {claim.published or 'nothing: ours'} "
+            f"| {link} | {claim.statement} | {claim.paper_says() or 'nothing: ours'} "
             f"| {claim.quantity}: {found.interval} | {scale} | **{judged.verdict}** |"
         )
     return "\n".join(rows)
@@ -95,9 +118,11 @@ __all__ = [
     "Claim",
     "Finding",
     "Judgement",
+    "as_blocks",
     "as_lines",
     "as_markdown",
     "finding",
     "get_claim",
+    "reseeded_markdown",
     "verdicts",
 ]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from drs.errors import UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +34,36 @@ class Judgement:
 
 
 @dataclass(frozen=True)
+class Quote:
+    """One number of a paper, read from data/published with its flag.
+
+    Attributes:
+        table: File there, without ending.
+        column: Of the number.
+        where: Columns and the values that single out its row.
+    """
+
+    table: str
+    column: str
+    where: Mapping[str, str]
+
+    def text(self) -> str:
+        """The number as the table writes it, with ``checked`` or ``not checked`` in brackets.
+
+        Raises:
+            UsageError: No such table, or not exactly one such row.
+        """
+        from drs.tables import published
+
+        rows = published(self.table, as_written=True, **self.where)
+        if len(rows) != 1:
+            raise UsageError(f"expected one row of {self.table} with {dict(self.where)}, got {len(rows)}")
+        flag = rows["checked"][0]
+        checked = flag == "yes" or (flag == "ratio only" and self.column.startswith("ratio"))
+        return f"{rows[self.column][0]} ({'checked' if checked else 'not checked'})"
+
+
+@dataclass(frozen=True)
 class Claim:
     """A claim and its rule.
 
@@ -39,12 +71,13 @@ class Claim:
         id: A1 ... for DRS, B1 ... for RCE, C1 ... for what is ours.
         source: Which paper claims it, or that it is ours.
         statement: The claim in one sentence.
-        published: The number of the paper, in words; empty where it gives none.
+        published: What the paper gives, with ``{}`` in place of each of ``quotes``; empty for a claim of ours.
         quantity: What ``estimate`` is, with its unit.
         rule: The rule in words, exactly what ``judge`` computes.
         experiment: Whose records decide.
         notebook: Path of the chapter, from the repository root, without extension.
         judge: The rule.
+        quotes: The paper's numbers.
     """
 
     id: str
@@ -56,6 +89,11 @@ class Claim:
     experiment: str
     notebook: str
     judge: Callable[[pd.DataFrame], Judgement]
+    quotes: tuple[Quote, ...] = ()
+
+    def paper_says(self) -> str:
+        """``published`` with its numbers filled in."""
+        return self.published.format(*(quote.text() for quote in self.quotes))
 
 
 @dataclass(frozen=True)
