@@ -128,7 +128,7 @@ CLAIMS = (
         "B7",
         rules.RCE,
         "High-confidence C&W-wb (kappa = 5) cannot make its examples look normal.",
-        "Table 6: f2 > 0 in all of them, from memory; the published code cannot succeed at kappa = 5",
+        "Table 6, from memory: every example keeps f2 > 0; the published code cannot succeed at that margin",
         "share with f2 > 0 at kappa = 5, RCE",
         "Reproduced if at least 95% of the examples that reach the margin of 5 on RCE networks keep f2 > 0, mean over "
         "seeds; else not.",
