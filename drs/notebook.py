@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from drs.claims import DECIDING, finding, get_claim
+from drs.claims import finding, get_claim
 from drs.claims.base import Finding
 from drs.profiles import PROFILES
 from drs.records import Record
+from drs.scales import Scale, complete_scales
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +45,7 @@ def sentence(found: Finding) -> str:
 
 
 def verdict(*claim_ids: str, profile: str = "quick") -> Markdown:
-    """The verdicts of some claims: under ``profile`` and, where it was run, under ``paper`` beside it.
+    """The verdicts of some claims: under ``profile`` and at every other deciding scale that was run in full.
 
     Smoke numbers are shown as what they are and set no verdict.
     """
@@ -52,10 +53,13 @@ def verdict(*claim_ids: str, profile: str = "quick") -> Markdown:
     for claim_id in claim_ids:
         claim = get_claim(claim_id)
         lines = [f"**{claim_id}. {claim.statement}**", "", f"Rule, fixed before the run: {claim.rule}", ""]
-        if profile not in DECIDING:
+        if profile == "smoke":
             lines.append(f"- `{profile}` runs only show that the chapter executes: they set no verdict.")
-        found = [finding(claim_id, name) for name in DECIDING if name in (profile, "paper")]
-        lines += [f"- {sentence(one)}" for one in found if one.profile == profile or one.judgement.n]
+        else:
+            own = Scale(profile, PROFILES[profile].dataset)
+            others = [scale for scale in complete_scales(claim.experiment) if scale != own]
+            found = [finding(claim_id, scale.profile, scale.dataset) for scale in (own, *others)]
+            lines += [f"- {sentence(one)}" for one in found]
         parts.append("\n".join(lines))
     return markdown("\n\n".join(parts))
 

@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from tqdm import tqdm
@@ -36,12 +35,8 @@ from drs.records import (
     has_record,
     package_versions,
     read_records,
-    to_frame,
     write_record,
 )
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 ATTEMPTS = 3
 """How often a run is tried whose worker dies."""
@@ -277,11 +272,6 @@ def ensure(experiment: str, profile: str = "quick", *, progress: bool = True, ar
     return read_records(runs, profile, arrays=arrays)
 
 
-def existing(experiment: str, profile: str, *, arrays: bool = False) -> list[Record]:
+def existing(experiment: str, profile: str, *, dataset: str | None = None, arrays: bool = False) -> list[Record]:
     """The records of an experiment that exist under a profile; computes nothing."""
-    return read_records(plan(experiment, profile), profile, arrays=arrays)
-
-
-def frame(experiment: str, profile: str) -> pd.DataFrame:
-    """:func:`existing` as a data frame, one row a run."""
-    return to_frame(existing(experiment, profile))
+    return read_records(plan(experiment, profile, dataset=dataset), profile, arrays=arrays)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from drs.datasets import DATASETS
 from drs.errors import UsageError
 from drs.experiments import EXPERIMENTS, Context, Spec, correlation, get_experiment, losses
 from drs.losses import get_loss
@@ -298,3 +299,14 @@ def test_a_context_reads_a_data_set_once() -> None:
     spec: Spec = TrainingSpec(train_size=32, steps=1, batch_size=8, model_options={"width": 4, "depth": 1}).as_dict()
     one, other = context.network(spec), context.network(spec)
     assert (one.loss, one.accuracy) == (other.loss, other.accuracy)
+
+
+@ALL
+def test_planning_on_a_named_data_set_reads_no_data(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DRS_DATA", str(tmp_path))
+    for dataset in DATASETS:
+        for run in plan(name, "quick", dataset=dataset):
+            for network in networks_in(run.spec):
+                if network["model"] == "mlp":
+                    size = 28 if "mnist" in dataset else 32
+                    assert network["model_options"] == ({} if size == 28 else {"size": size})

@@ -19,8 +19,8 @@ from drs import runner
 from drs.errors import RecordError, UsageError
 from drs.experiments import EXPERIMENTS, Context, Experiment, Outcome, Spec
 from drs.profiles import PROFILES, Profile
-from drs.records import Record, Run, code_commit, package_versions, read_records, record_path
-from drs.runner import compute, ensure, existing, frame, missing, plan, resolve_device, run_missing
+from drs.records import Record, Run, code_commit, package_versions, read_records, record_path, to_frame
+from drs.runner import compute, ensure, existing, missing, plan, resolve_device, run_missing
 from drs.training import TrainingSpec
 
 
@@ -111,9 +111,9 @@ def test_profiles_and_data_sets_do_not_mix(counter: Counter) -> None:
     assert missing(other, "smoke") == other
 
 
-def test_ensure_existing_and_frame(counter: Counter) -> None:
+def test_ensure_and_existing(counter: Counter) -> None:
     assert existing("counter", "smoke") == []
-    assert len(frame("counter", "smoke")) == 0
+    assert existing("counter", "smoke") == []
     assert counter.done == []
     counter.numbers = [3]
     first = ensure("counter", "smoke", progress=False)
@@ -122,7 +122,7 @@ def test_ensure_existing_and_frame(counter: Counter) -> None:
     assert [r.metrics for r in first] == [r.metrics for r in existing("counter", "smoke")] == [{"square": 9.0}]
     assert dict(first[0].arrays) == {}
     assert int(second[0].arrays["device"][0]) == 3
-    table = frame("counter", "smoke")
+    table = to_frame(existing("counter", "smoke"))
     assert list(table["number"]) == [3]
     assert list(table["square"]) == [9.0]
     assert list(table["commit"]) == ["tests"] or code_commit() != "tests"
@@ -155,7 +155,7 @@ def test_a_record_says_how_it_came_to_be(counter: Counter) -> None:
     ("call", "sentence"),
     [
         (lambda: plan("nothing", "smoke"), "unknown experiment 'nothing': expected one of .*losses"),
-        (lambda: plan("counter", "large"), "unknown profile 'large': expected one of paper, quick, smoke"),
+        (lambda: plan("counter", "large"), "unknown profile 'large': expected one of paper, quick, reseeded, smoke"),
         (lambda: plan("counter", "smoke", dataset="cats"), "unknown data set 'cats': expected one of .*mnist5k"),
         (lambda: here(plan("counter", "smoke"), workers=0), "expected workers >= 1, got 0"),
         (lambda: here([], workers=-2), "expected workers >= 1, got -2"),

@@ -5,14 +5,13 @@ from __future__ import annotations
 from drs.claims import drs_paper, rce_list, stress_rules
 from drs.claims.base import NO_RECORDS, Claim, Finding, Judgement
 from drs.errors import unknown
+from drs.profiles import get_profile
 from drs.records import to_frame
 from drs.runner import existing, plan
+from drs.scales import Scale, complete_scales
 
 CLAIMS: dict[str, Claim] = {claim.id: claim for claim in (*drs_paper.CLAIMS, *stress_rules.CLAIMS, *rce_list.CLAIMS)}
 """Every claim by its id, in the order of the book."""
-
-DECIDING = ("quick", "paper")
-"""Profiles whose records may set a verdict, weakest first; ``smoke`` never does."""
 
 
 def get_claim(claim_id: str) -> Claim:
@@ -26,16 +25,17 @@ def get_claim(claim_id: str) -> Claim:
     return CLAIMS[claim_id]
 
 
-def finding(claim_id: str, profile: str) -> Finding:
-    """A claim judged from the records of one profile; ``no records`` unless every run of its experiment is there.
+def finding(claim_id: str, profile: str, dataset: str | None = None) -> Finding:
+    """A claim judged from the records of one profile (and, if given, of another data set than the profile's own);
+    ``no records`` unless every run of its experiment is there.
 
     Raises:
         UsageError: No claim of that id.
         RecordError: A damaged record.
     """
     claim = get_claim(claim_id)
-    records = existing(claim.experiment, profile)
-    if len(records) < len(plan(claim.experiment, profile)):
+    records = existing(claim.experiment, profile, dataset=dataset)
+    if len(records) < len(plan(claim.experiment, profile, dataset=dataset)):
         return Finding(claim, profile, NO_RECORDS, 0, "", "")
     frame = to_frame(records)
     seeds = int(frame["network.seed"].nunique()) if "network.seed" in frame else 1
@@ -45,12 +45,14 @@ def finding(claim_id: str, profile: str) -> Finding:
 
 
 def verdicts() -> list[Finding]:
-    """Every claim under every deciding profile that has all its records; a claim without any appears once."""
-    found = []
-    for claim_id in CLAIMS:
-        judged = [f for p in DECIDING if (f := finding(claim_id, p)).judgement.verdict != "no records"]
-        found += judged or [finding(claim_id, DECIDING[0])]
-    return found
+    """Every claim at every deciding scale that has all its records; a claim without any appears once."""
+    scales = {name: complete_scales(name) for name in dict.fromkeys(claim.experiment for claim in CLAIMS.values())}
+    nowhere = [Scale("quick", get_profile("quick").dataset)]
+    return [
+        finding(claim_id, scale.profile, scale.dataset)
+        for claim_id, claim in CLAIMS.items()
+        for scale in scales[claim.experiment] or nowhere
+    ]
 
 
 def as_lines(findings: list[Finding]) -> str:
@@ -114,7 +116,6 @@ def as_markdown(findings: list[Finding], *, prefix: str = "") -> str:
 
 __all__ = [
     "CLAIMS",
-    "DECIDING",
     "Claim",
     "Finding",
     "Judgement",

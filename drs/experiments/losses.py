@@ -13,8 +13,10 @@ from drs.profiles import Profile
 from drs.training import TrainingSpec
 
 ATTACKS = ("fgsm", "pgd", "margin")
-DIGITS = ("mnist5k", "mnist", "fashion_mnist")
-"""Data sets of 28 x 28 pixels, the size a plain network expects unless it is told another."""
+SIZES = dict.fromkeys(("mnist5k", "mnist", "fashion_mnist"), 28) | dict.fromkeys(
+    ("cifar10", "cifar100", "svhn", "cifar10-jpeg"), 32
+)
+"""Height and width of the images of each data set with a name, so that planning a run reads no data."""
 MAIN = ("ce", "drs")
 WEIGHTS = (0.0064, 0.064, 0.64, 6.4, 64.0)
 
@@ -62,8 +64,9 @@ def network(profile: Profile, dataset: str, variant: str, seed: int) -> Training
     spec = replace(base, **change)
     if spec.model == "resnet":
         spec = replace(spec, model_options={"depth": 32} if profile.name == "paper" else {"depth": 8, "width": 8})
-    if spec.model == "mlp" and dataset not in DIGITS:
-        spec = replace(spec, model_options={"size": cached_dataset(dataset).size})
+    size = SIZES.get(dataset)
+    if spec.model == "mlp" and size != 28:  # the size a plain network expects unless it is told another
+        spec = replace(spec, model_options={"size": size or cached_dataset(dataset).size})
     per_update = spec.batch_size / base.batch_size * (spec.adversarial.get("steps", 0) + 1)
     return replace(spec, steps=max(1, round(profile.steps / per_update)))
 
