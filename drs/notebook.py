@@ -66,7 +66,9 @@ def verdict(*claim_ids: str, profile: str = "quick") -> Markdown:
 
 def table(frame: pd.DataFrame, caption: str = "") -> Markdown:
     """A data frame as a Markdown table with its index."""
-    header = "| | " + " | ".join(str(column) for column in frame.columns) + " |"
+    from drs.figures import style
+
+    header = "| | " + " | ".join(style.outcome(str(column)) for column in frame.columns) + " |"
     rule = "|---" * (len(frame.columns) + 1) + "|"
     rows = [
         "| " + " | ".join([str(index), *(_cell(value) for value in row)]) + " |"

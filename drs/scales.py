@@ -38,6 +38,11 @@ class Scale:
     def __str__(self) -> str:
         return f"{self.profile}, {self.dataset}"
 
+    @property
+    def paper_dataset(self) -> str:
+        """The data set of the papers that is nearest to this one."""
+        return "cifar10" if self.dataset.startswith("cifar") else "mnist"
+
     def records(self, experiment: str, *, arrays: bool = False) -> list[Record]:
         """The records of an experiment that exist at this scale."""
         return existing(experiment, self.profile, dataset=self.dataset, arrays=arrays)
@@ -54,10 +59,12 @@ def complete_scales(experiment: str) -> list[Scale]:
         own = get_profile(profile).dataset
         for dataset in (own, *(name for name in DATASETS if name != own)):
             runs = plan(experiment, profile, dataset=dataset)
+            if missing(runs[:1], profile) or missing(runs, profile):
+                continue
             keys = frozenset(run.key for run in runs)
-            if (profile, keys) not in seen and not missing(runs, profile):
+            if (profile, keys) not in seen:  # an experiment without data is the same runs whatever the data set
                 found.append(Scale(profile, dataset))
-            seen.add((profile, keys))  # an experiment without data is the same runs whatever the data set
+            seen.add((profile, keys))
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,9 +11,19 @@ from matplotlib.figure import Figure
 from drs.figures import style
 from drs.records import Record
 from drs.statistics import mean_interval
-from drs.tables import correlation_table
 
 SHOWN = ("clean", "FGSM", "BIM", "PGD-20")
+ABLATIONS = {
+    "losses": ("ce", "drs", "label-smoothing", "confidence-penalty", "logit-squeezing", "rce", "adversarial"),
+    "weight b": ("weight-0.0064", "weight-0.064", "drs", "weight-6.4", "weight-64"),
+    "what is restrained": (
+        *("drs", "probabilities", "probabilities-64", "std"),
+        *("mean-over-c", "top-3", "only-correct", "warm-up"),
+    ),
+    "batch and reduction": tuple(f"{name}-batch-{size}" for size in (32, 512) for name in ("ce", "mean", "sum")),
+    "architecture": ("ce", "drs", "mlp-ce", "mlp-drs", "resnet-ce", "resnet-drs"),
+}
+"""Variants of the losses experiment by the question they answer."""
 
 
 def epsilons(frame: pd.DataFrame, attack: str) -> list[float]:
@@ -96,63 +106,40 @@ def curve(frame: pd.DataFrame, variants: Sequence[str], attacks: Sequence[str]) 
     return figure
 
 
-def scatter(frame: pd.DataFrame, measures: Sequence[str], outcomes: Sequence[str]) -> Figure:
-    """One panel a pair of measure (columns) and outcome (rows); each dot is a network, coloured by clean accuracy."""
-    figure = Figure(figsize=(3.1 * len(measures), 2.5 * len(outcomes)), layout="constrained")
-    panels = figure.subplots(len(outcomes), len(measures), sharex="col", sharey="row", squeeze=False)
-    for row, outcome in enumerate(outcomes):
-        for column, measure in enumerate(measures):
-            axes = panels[row, column]
-            x, y = frame[f"{measure}_mean"].to_numpy(float), frame[outcome].to_numpy(float)
-            dots = axes.scatter(x, y, c=frame["accuracy"], cmap="viridis", s=16, linewidths=0)
-            r = correlation_table(frame, [f"{measure}_mean"], [outcome]).iloc[0]
-            title = f"r = {r.estimate:+.2f} [{r.low:+.2f}, {r.high:+.2f}]" if pd.notna(r.estimate) else "too few points"
-            axes.set_title(title, fontsize="small", weight="normal")
-            if row + 1 == len(outcomes):
-                axes.set_xlabel(style.MEASURE_NAMES[measure])
-            if column == 0:
-                axes.set_ylabel(style.outcome(outcome))
-            style.tidy(axes)
-    figure.colorbar(dots, ax=panels, label="clean accuracy", fraction=0.03, pad=0.01)
-    return figure
-
-
-def correlation_map(table: pd.DataFrame, title: str) -> Figure:
-    """Heat map of a correlation matrix from :func:`drs.tables.correlation_table`; significant cells are bold.
+def ablations(frame: pd.DataFrame, groups: Mapping[str, Sequence[str]], metric: str = "worst_area") -> Figure:
+    """A number of every variant, one row each, in groups: the mean over seeds (dot), its 95% interval (line) and each
+    seed (small dots). The dashed lines are the means of CE and DRS.
 
     Args:
-        table: Columns ``measure``, ``outcome``, ``estimate`` and ``significant``.
-        title: Above the map.
+        frame: Columns ``variant`` and ``metric``.
+        groups: Variants by the heading they stand under; those that were not run, or always diverged, are left out.
+        metric: Column that is drawn.
     """
-    rows, columns = list(dict.fromkeys(table["measure"])), list(dict.fromkeys(table["outcome"]))
-    cells = table.set_index(["measure", "outcome"])
-    values = cells["estimate"].unstack().loc[rows, columns].to_numpy(float)
-    marked = cells["significant"].unstack().loc[rows, columns].to_numpy(bool)
-    width = 1.8 + 0.46 * len(columns)
-    figure = Figure(figsize=(width, 1.5 + 0.4 * len(rows)), layout="constrained")
-    axes = figure.subplots()
-    mesh = axes.pcolormesh(values, cmap="RdBu_r", vmin=-1, vmax=1)
-    for i in range(len(rows)):
-        for j in range(len(columns)):
-            value, bold = values[i, j], marked[i, j]
-            if np.isnan(value):
-                continue
-            axes.text(
-                j + 0.5,
-                i + 0.5,
-                f"{value:+.2f}".replace("0.", "."),
-                ha="center",
-                va="center",
-                fontsize=7,
-                weight="bold" if bold else "normal",
-                color="white" if abs(value) > 0.6 else "#222222",
-                alpha=1.0 if bold else 0.6,
-            )
-    axes.set_xticks(
-        np.arange(len(columns)) + 0.5, [style.outcome(c) for c in columns], rotation=60, ha="right", fontsize=8
-    )
-    axes.set_yticks(np.arange(len(rows)) + 0.5, [style.MEASURE_NAMES.get(r, r) for r in rows], fontsize=8)
-    axes.invert_yaxis()
-    axes.set_title(title)
-    figure.colorbar(mesh, ax=axes, fraction=0.03, pad=0.01)
+    rows = frame[frame[metric].notna()]
+    present = {title: [v for v in names if (rows["variant"] == v).any()] for title, names in groups.items()}
+    present = {title: names for title, names in present.items() if names}
+    figure = Figure(figsize=(7.5, 0.6 + 0.27 * sum(len(names) + 0.9 for names in present.values())))
+    figure.set_layout_engine("constrained")
+    panels = figure.subplots(
+        len(present), 1, sharex=True, squeeze=False, height_ratios=[len(names) + 0.6 for names in present.values()]
+    )[:, 0]
+    means = rows.groupby("variant")[metric].mean()
+    for axes, (title, names) in zip(panels, present.items()):
+        for reference in ("ce", "drs"):
+            if reference in means:
+                axes.axvline(means[reference], color=style.colour(reference), linestyle="--", linewidth=1)
+        for height, variant in enumerate(names):
+            values = rows.loc[rows["variant"] == variant, metric].to_numpy(float)
+            cell, colour = mean_interval(values), style.colour(variant)
+            if cell.n > 1:
+                axes.plot([cell.low, cell.high], [height, height], color=colour, linewidth=2, solid_capstyle="butt")
+            axes.plot(values, np.full(len(values), height), ".", color=colour, markersize=4, alpha=0.6)
+            axes.plot([cell.mean], [height], "o", color=colour, markersize=6)
+        axes.set_yticks(range(len(names)), [style.name(name) for name in names], fontsize=8)
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.set_title(title, fontsize=9, loc="left")
+        style.tidy(axes)
+    low, high = rows[metric].min(), rows[metric].max()
+    panels[-1].set_xlim(min(0.0, low), high + 0.1 * (high - low) + 0.02)
+    panels[-1].set_xlabel(style.outcome(metric))
     return figure

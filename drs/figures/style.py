@@ -44,10 +44,23 @@ ATTACK_NAMES = {
     "margin": "PGD-20, margin",
     "targeted": "targeted PGD",
     "worst": "worst case",
+    "strong_worst": "worst case of all attacks",
 }
 
 OUTCOME_NAMES = {
     "accuracy": "clean accuracy",
+    "clean": "clean accuracy",
+    "worst_area": "area under the worst case",
+    "calibration_error": "calibration error",
+    "error_percent": "error, %",
+    "std_logits_mean": "std of false logits",
+    "entropy_logits_mean": "entropy of false classes",
+    "gradient_norm_median": "gradient norm",
+    "distortion.cw": "C&W distortion",
+    "accuracy.cw": "accuracy under C&W",
+    "successes.cw": "C&W successes",
+    "distortion.cw_hc": "C&W-hc distortion",
+    "successes.cw_hc": "C&W-hc successes",
     "ddn_median": "DDN distance",
     "deepfool_median": "DeepFool distance",
     "carlini_wagner_median": "C&W distance",
@@ -82,6 +95,12 @@ def colour(variant: str) -> str:
 def name(variant: str) -> str:
     """A loss as the text calls it; other variants by their own name."""
     return NAMES.get(variant, variant)
+
+
+def measure(column: str) -> str:
+    """A column of a false-class measure (``std_logits``, ``std_logits_median``) as the text calls it."""
+    found = column.removesuffix("_median")
+    return MEASURE_NAMES.get(found, found) + (", median" if found != column else "")
 
 
 def outcome(column: str) -> str:
