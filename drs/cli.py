@@ -132,16 +132,22 @@ def bench(
     scale: Annotated[str, typer.Option(help="full, or smoke for seconds whose numbers mean nothing.")] = "full",
     only: Annotated[str | None, typer.Option(help="One benchmark by name; all by default.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    save: Annotated[bool, typer.Option("--save", help="Keep the ratios in data/benchmarks, for the book.")] = False,
 ) -> None:
     """Print the speed of our attacks as ratios to other libraries ('make bench' installs those)."""
     from drs.benchmarks.attacks import run as measure
+    from drs.benchmarks.attacks import save as keep
     from drs.runner import describe_device, resolve_device
 
     where = resolve_device(device)
     typer.echo(f"on {describe_device(where)}, scale {scale}")
+    rows = []
     for row in measure(scale, where, only):  # type: ignore[arg-type]
         spent = "" if row["seconds"] is None else f"{row['seconds']:9.2f} s"
         typer.echo(f"{row['name']:<55}{row['ratio']:8.3f} of {row['reference']:<26}{spent}")
+        rows.append(row)
+    if save:
+        typer.echo(f"wrote {keep(rows, where)}")
 
 
 @app.command()

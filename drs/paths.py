@@ -31,6 +31,11 @@ def checkpoints_root() -> Path:
     return _place("DRS_CHECKPOINTS", "checkpoints")
 
 
+def benchmarks_root() -> Path:
+    """Measured speed ratios, one CSV a kind of device: ``data/benchmarks``."""
+    return project_root() / "data" / "benchmarks"
+
+
 def published(name: str) -> Path:
     """A table of numbers from a paper, ``data/published/NAME.csv``."""
     return project_root() / "data" / "published" / f"{name}.csv"

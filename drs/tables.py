@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from drs.errors import UsageError
+from drs.paths import benchmarks_root
 from drs.paths import published as published_path
 from drs.statistics import Method, correlate, holm, mean_interval, partial_correlation
 
@@ -99,6 +100,16 @@ def published(name: str, *, as_written: bool = False, **where: str) -> pd.DataFr
     for column, value in where.items():
         table = table[table[column] == value]
     return table.reset_index(drop=True)
+
+
+def benchmarks() -> pd.DataFrame:
+    """Every measured speed ratio that is committed, one row each, with the device it was measured on."""
+    found = [pd.read_csv(path) for path in sorted(benchmarks_root().glob("attacks-*.csv"))]
+    columns = ["ours", "ratio", "seconds", "to", "images", "device", "commit"]
+    if not found:
+        return pd.DataFrame(columns=columns)
+    table = pd.concat(found).rename(columns={"name": "ours", "reference": "to"})[columns]
+    return table.set_index("ours")
 
 
 def detection_comparison(frame: pd.DataFrame, dataset: str = "mnist") -> pd.DataFrame:

@@ -13,8 +13,9 @@ import statistics
 import sys
 import time
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -213,7 +214,7 @@ BENCHMARKS: dict[str, Callable[[Bench], list[Row]]] = {
 """Every benchmark by name."""
 
 
-def run(scale: Scale = "full", device: torch.device | str = "cpu", only: str | None = None) -> list[Row]:
+def run(scale: Scale = "full", device: torch.device | str = "cpu", only: str | None = None) -> Iterator[Row]:
     """Measure all ratios, or one of them.
 
     Args:
@@ -221,9 +222,9 @@ def run(scale: Scale = "full", device: torch.device | str = "cpu", only: str | N
         device: Where everything runs.
         only: A key of :data:`BENCHMARKS`; None for all.
 
-    Returns:
-        One row a ratio: ``name``, ``ratio``, ``seconds`` of this package (None for a ratio of qualities),
-        ``reference``, ``images`` and ``device``.
+    Yields:
+        One row a ratio, as soon as it is measured: ``name``, ``ratio``, ``seconds`` of this package (None for a ratio
+        of qualities), ``reference``, ``images`` and ``device``.
 
     Raises:
         UsageError: An unknown name, or a library of the ``bench`` extra that is not installed.
@@ -231,4 +232,22 @@ def run(scale: Scale = "full", device: torch.device | str = "cpu", only: str | N
     if only is not None and only not in BENCHMARKS:
         raise unknown("benchmark", only, BENCHMARKS)
     bench = prepare(scale, device)
-    return [row for name, measure in BENCHMARKS.items() if only in (None, name) for row in measure(bench)]
+    for name, measure in BENCHMARKS.items():
+        if only in (None, name):
+            yield from measure(bench)
+
+
+def save(rows: Sequence[Row], device: torch.device) -> Path:
+    """Write rows, with the machine, versions and commit they come from, to data/benchmarks; returns the file."""
+    import pandas as pd
+
+    from drs.paths import benchmarks_root
+    from drs.records import code_commit, package_versions
+    from drs.runner import describe_device
+
+    path = benchmarks_root() / f"attacks-{device.type}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    where = {"device": describe_device(device), "torch": package_versions()["torch"], "commit": code_commit()}
+    frame = pd.DataFrame([{**row, **where} for row in rows])
+    frame.to_csv(path, index=False, float_format="%.4g", lineterminator="\n")
+    return path
