@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from committed import differences, dump, normalise, read, sources, tagged
+from finish import finish, numbers_of, without_numbers
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "_build"
@@ -181,7 +182,7 @@ def stage(executed: Sequence[Path], mirror: Path) -> None:
     for path in (ROOT / "_config.yml", ROOT / "_toc.yml"):
         shutil.copy(path, mirror)
     for path in executed:
-        shutil.copy(path, mirror / "notebooks")
+        (mirror / "notebooks" / path.name).write_text(dump(without_numbers(read(path))), encoding="utf-8")
     package = "sphinx-mathjax-offline"
     mathjax = Path(str(distribution(package).locate_file(f"{package}/static/mathjax")))
     vendored = mirror / "_extra" / "_static" / "mathjax"
@@ -211,6 +212,7 @@ def site(executed: Sequence[Path]) -> None:
             shown = "\n".join(list(dict.fromkeys(line for line in lines if PROBLEM.search(line)))[:30] or lines[-30:])
             raise BuildError(f"the site has warnings or errors (all of them in _build/site.log):\n{shown}")
         check_pages(built)
+        finish(built, numbers_of(executed))
         shutil.rmtree(HTML, ignore_errors=True)
         built.rename(HTML)
         stamp.write_text(key)

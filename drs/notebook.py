@@ -17,13 +17,23 @@ if TYPE_CHECKING:
 
 
 def setup() -> None:
-    """House style and vector figures without dates, for the first cell of a chapter."""
+    """House style, vector figures without dates, and the numbers of each beside it; for the first cell of a chapter."""
+    from IPython.core.formatters import JSONFormatter
+    from IPython.core.getipython import get_ipython
+    from matplotlib.figure import Figure
     from matplotlib_inline.backend_inline import set_matplotlib_formats
 
     from drs.figures import style
+    from drs.figures.numbers import MIME, tables
 
     set_matplotlib_formats("svg", metadata={"Date": None}, bbox_inches="tight")
     style.apply()
+    shell = get_ipython()
+    if shell is not None and shell.display_formatter is not None:
+        numbers = JSONFormatter()
+        numbers.for_type(Figure, tables)
+        shell.display_formatter.formatters[MIME] = numbers
+        shell.display_formatter.active_types = [*shell.display_formatter.active_types, MIME]
 
 
 def markdown(text: str) -> Markdown:

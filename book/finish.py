@@ -1,0 +1,134 @@
+"""What Sphinx and the theme leave undone in the built pages: figures for dark mode, their numbers, landmarks.
+
+Every figure gets a dark twin, made from the same vector file by turning its neutral dark colours into light ones; the
+page shows the one that fits its theme, and loads no other. Below it folds a table of the numbers that it draws.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+NUMBERS = "application/vnd.drs.numbers+json"
+"""Beside a figure in a notebook: its numbers, a list of tables with caption, columns and rows."""
+
+STYLE = re.compile(r'<(?P<tag>\w+)(?P<before>[^<>]*?)style="(?P<style>[^"]*)"')
+NEUTRAL = re.compile(r"#([0-7][0-9a-f])\1\1\b")
+INK = "#262626"
+"""The colour of seaborn's text; text of any other colour stands on a coloured cell and keeps it."""
+BACKGROUND = re.compile(r'(<g id="patch_1">\s*<path [^>]*?style="fill: )#ffffff')
+SIZE = re.compile(r'<svg [^>]*?width="([\d.]+)pt" height="([\d.]+)pt"')
+IMAGE = re.compile(
+    r'<img (?P<first>[^<>]*?)src="(?P<folder>(?:\.\./)*_images/)(?P<name>[^"/]+)\.svg"(?P<last>[^<>]*?)\s*/?>'
+)
+MENDED = (
+    # The name of the book above the sidebar's contents stands outside every landmark.
+    (r'<div class="sidebar-primary-item">(?=\s*<a class="navbar-brand)', '<div role="navigation" aria-label="Home">'),
+    # docutils gives a bibliography roles that ARIA 1.2 has taken back.
+    (r' role="doc-biblioentry"', ' role="listitem"'),
+    (r' role="doc-backlink"', ""),
+    # The empty corner of a table is no header.
+    (r'<th class="head"><p></p></th>', "<td></td>"),
+)
+
+
+def _light(colour: re.Match[str]) -> str:
+    return "#" + f"{255 - int(colour[1], 16):02x}" * 3
+
+
+def dark(svg: str) -> str:
+    """A figure for a dark page: its neutral dark lines and text turn light, a white background goes."""
+
+    def mend(found: re.Match[str]) -> str:
+        style = found["style"]
+        if found["tag"] != "text" or INK in style:
+            style = NEUTRAL.sub(_light, style)
+        return f'<{found["tag"]}{found["before"]}style="{style}"'
+
+    return STYLE.sub(mend, BACKGROUND.sub(r"\1none", svg))
+
+
+def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """One table of numbers as HTML; the first cell of a row is its header."""
+    head = "".join(f'<th scope="col">{html.escape(str(name))}</th>' if name else "<td></td>" for name in columns)
+    lines = []
+    for first, *rest in rows:
+        cells = "".join(f"<td>{'' if cell is None else html.escape(str(cell))}</td>" for cell in rest)
+        lines.append(f'<tr><th scope="row">{html.escape(str(first))}</th>{cells}</tr>')
+    above = f"<caption>{html.escape(caption)}</caption>" if caption else ""
+    return (
+        f'<div class="pst-scrollable-table-container"><table class="table">{above}<thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(lines)}</tbody></table></div>"
+    )
+
+
+def fold(tables: Sequence[Mapping[str, Any]]) -> str:
+    """The numbers of a figure, behind one click."""
+    inside = "".join(table(one["caption"], one["columns"], one["rows"]) for one in tables)
+    return f'<details class="figure-numbers"><summary>The numbers of this figure</summary>{inside}</details>'
+
+
+def numbers_of(notebooks: Sequence[Path]) -> dict[str, list[dict[str, Any]]]:
+    """The numbers of every figure of executed notebooks, by the name under which MyST-NB writes the figure."""
+    found = {}
+    for path in notebooks:
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            for output in cell.get("outputs", []):
+                data = output.get("data", {})
+                if NUMBERS in data:
+                    svg = "\n".join("".join(data["image/svg+xml"]).splitlines())
+                    found[hashlib.sha256(svg.encode()).hexdigest()] = data[NUMBERS]
+    return found
+
+
+def without_numbers(notebook: dict[str, Any]) -> dict[str, Any]:
+    """A notebook as Sphinx reads it: the numbers come back with the figures, in :func:`finish`."""
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", []):
+            output.get("data", {}).pop(NUMBERS, None)
+    return notebook
+
+
+def finished(page: str, sizes: Mapping[str, tuple[float, float]], numbers: Mapping[str, list[dict[str, Any]]]) -> str:
+    """One page of the built site, mended."""
+
+    def both(found: re.Match[str]) -> str:
+        name = found["name"]
+        if name not in sizes:
+            return found[0]
+        width, height = sizes[name]
+        more = f'loading="lazy" width="{width:.0f}" height="{height:.0f}"'
+        pair = "".join(
+            f'<img class="figure-{kind}" {found["first"]}src="{found["folder"]}{name}{end}.svg"{found["last"]} {more}>'
+            for kind, end in (("light", ""), ("dark", "-dark"))
+        )
+        below = fold(numbers[name]) if name in numbers else ""
+        box = f'class="picture pst-scrollable-table-container" style="--natural: {width:.0f}px"'
+        return f"<span {box}>{pair}</span>{below}"
+
+    page = IMAGE.sub(both, page)
+    for pattern, new in MENDED:
+        page = re.sub(pattern, new, page)
+    return page
+
+
+def finish(site: Path, numbers: Mapping[str, list[dict[str, Any]]]) -> None:
+    """Mend every page of a built site, and write the dark figures.
+
+    Args:
+        site: Folder of the built HTML.
+        numbers: Tables by the name of their figure.
+    """
+    sizes = {}
+    for path in sorted((site / "_images").glob("*.svg")):
+        svg = path.read_text(encoding="utf-8")
+        if size := SIZE.search(svg):
+            sizes[path.stem] = (float(size[1]) * 4 / 3, float(size[2]) * 4 / 3)
+            path.with_name(f"{path.stem}-dark.svg").write_text(dark(svg), encoding="utf-8")
+    for path in sorted(site.rglob("*.html")):
+        path.write_text(finished(path.read_text(encoding="utf-8"), sizes, numbers), encoding="utf-8")
