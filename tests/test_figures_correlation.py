@@ -35,9 +35,11 @@ def test_map_writes_coefficients_and_marks_the_significant() -> None:
         "std of false logits, median",
     ]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["PGD-20, 0.05", "clean accuracy"]
-    assert [text.get_text() for text in correlation_map(table, "r", numbers=False).axes[0].texts] == ["•"] * 4
+    dots = correlation_map(table, "r", numbers=False).axes[0].get_lines()
+    places = [np.asarray(line.get_xydata())[0].tolist() for line in dots]
+    assert places == [[0.5, 0.5], [1.5, 0.5], [0.5, 1.5], [1.5, 1.5]]
     faint = table.assign(significant=False)
-    assert len(correlation_map(faint, "r", numbers=False).axes[0].texts) == 0
+    assert len(correlation_map(faint, "r", numbers=False).axes[0].get_lines()) == 0
 
 
 def test_scatter_has_every_dot_and_its_coefficient() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
 from drs.figures import style
@@ -88,27 +89,34 @@ def correlation_map(table: pd.DataFrame, title: str, *, numbers: bool = True) ->
     wide, high = (0.46, 0.4) if numbers else (0.25, 0.25)
     figure = Figure(figsize=(1.8 + wide * len(columns), 1.5 + high * len(rows)), layout="constrained")
     axes = figure.subplots()
-    mesh = axes.pcolormesh(values, cmap="RdBu_r", vmin=-1, vmax=1)
+    mesh: ScalarMappable
+    if numbers:
+        mesh = axes.pcolormesh(values, cmap="RdBu_r", vmin=-1, vmax=1)
+    else:  # one picture: hundreds of rectangles would make a heavy figure
+        extent = (0, len(columns), len(rows), 0)
+        mesh = axes.imshow(values, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto", extent=extent)
     for i, j in np.argwhere(np.isfinite(values)):
         value, bold = values[i, j], marked[i, j]
-        text = f"{value:+.2f}".replace("0.", ".") if numbers else "•" if bold else ""
-        if text:
+        colour = "white" if abs(value) > 0.6 else "#222222"
+        if numbers:
             axes.text(
                 j + 0.5,
                 i + 0.5,
-                text,
+                f"{value:+.2f}".replace("0.", "."),
                 ha="center",
                 va="center",
                 fontsize=7,
                 weight="bold" if bold else "normal",
-                color="white" if abs(value) > 0.6 else "#222222",
+                color=colour,
                 alpha=1.0 if bold else 0.6,
             )
+        elif bold:
+            axes.plot([j + 0.5], [i + 0.5], ".", color=colour, markersize=3)
     axes.set_xticks(
         np.arange(len(columns)) + 0.5, [style.outcome(c) for c in columns], rotation=60, ha="right", fontsize=8
     )
     axes.set_yticks(np.arange(len(rows)) + 0.5, [style.measure(r) for r in rows], fontsize=8)
-    axes.invert_yaxis()
+    axes.set_ylim(len(rows), 0)
     axes.set_title(title)
     figure.colorbar(mesh, ax=axes, fraction=0.03, pad=0.01)
     return figure
