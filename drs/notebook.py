@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from drs.claims import finding, get_claim
@@ -72,6 +72,21 @@ def verdict(*claim_ids: str, profile: str = "quick") -> Markdown:
             lines += [f"- {sentence(one)}" for one in found]
         parts.append("\n".join(lines))
     return markdown("\n\n".join(parts))
+
+
+def headline(claim_id: str, sentences: Mapping[str, str], *, profile: str = "quick") -> Markdown:
+    """A page's first sentence, chosen by a verdict, with the number it rests on.
+
+    Args:
+        claim_id: The claim that decides.
+        sentences: A sentence for each of ``reproduced``, ``partly reproduced`` and ``not reproduced``.
+        profile: Whose records decide; ``smoke`` decides nothing.
+    """
+    found = finding(claim_id, profile)
+    if profile == "smoke" or found.judgement.verdict == "no records":
+        return markdown(f"Under `{profile}` no verdict is given on claim {claim_id}.")
+    number = f"{found.claim.quantity}: {found.interval} (`{found.profile}`, {found.dataset})"
+    return markdown(f"**{sentences[found.judgement.verdict]}** {number[0].upper()}{number[1:]}.")
 
 
 def table(frame: pd.DataFrame, caption: str = "") -> Markdown:

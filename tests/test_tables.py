@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from drs import claims
+from drs import claims, notebook
 from drs.claims.base import Claim, Finding, Judgement
 from drs.errors import UsageError
 from drs.figures import drs_paper, rce_paper, style
-from drs.notebook import provenance, sentence, table, verdict
+from drs.notebook import headline, provenance, sentence, table, verdict
 from drs.readme import BEGIN, END, fill
 from drs.records import Record, Run
 from drs.tables import correlation_table, detection_comparison, over_seeds, published
@@ -110,6 +110,21 @@ def test_smoke_sets_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert text.startswith(f"**A3. {claims.get_claim('A3').statement}**")
     assert "they set no verdict" in text
     assert "eproduced**" not in text
+
+
+def test_headline_follows_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    sentences = {"reproduced": "It holds.", "partly reproduced": "It is open.", "not reproduced": "It falls."}
+
+    def text(judged: Judgement, profile: str = "quick") -> str:
+        monkeypatch.setattr(notebook, "finding", lambda claim_id, profile: _claim(judged))
+        return str(headline("X1", sentences, profile=profile).data)
+
+    fallen = Judgement("not reproduced", 0.9, 0.8, 1.0, 3, "")
+    assert text(fallen) == "**It falls.** Quantity: 0.9 [0.8, 1] (`quick`, mnist5k)."
+    assert text(Judgement("reproduced", 0.01, 0.0, 0.02, 3, "")).startswith("**It holds.**")
+    assert text(fallen, "smoke") == "Under `smoke` no verdict is given on claim X1."
+    nothing = Judgement("no records", np.nan, np.nan, np.nan, 0, "")
+    assert text(nothing) == "Under `quick` no verdict is given on claim X1."
 
 
 def _record(seed: int, **metrics: float) -> Record:
