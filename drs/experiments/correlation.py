@@ -79,8 +79,9 @@ def run(spec: Spec, context: Context) -> Outcome:
     right = (fell_at > 0).cpu()
     rank = fell_at.clamp_max(2 * max(spec["epsilons"])).cpu()
     for name in ("std_logits", "std_probabilities", "entropy_logits"):
-        each = MEASURES[name](logits, labels).cpu()
-        metrics[f"sample_spearman_{name}"] = float(spearmanr(each[right], rank[right]).statistic)
+        each = MEASURES[name](logits, labels).cpu()[right]
+        varied = len(each) > 1 and bool((each.min() < each.max()) & (rank[right].min() < rank[right].max()))
+        metrics[f"sample_spearman_{name}"] = float(spearmanr(each, rank[right]).statistic) if varied else math.nan
     return Outcome(metrics)
 
 
