@@ -108,3 +108,26 @@ def test_figures_are_small_and_described(path: Path) -> None:
 @each
 def test_is_small_enough_to_read_on_a_code_host(path: Path) -> None:
     assert path.stat().st_size <= LARGEST_NOTEBOOK
+
+
+def prose(path: Path) -> str:
+    return "\n\n".join(text(cell["source"]) for cell in read(path)["cells"] if cell["cell_type"] == "markdown")
+
+
+@each
+def test_every_exercise_has_a_solution_of_its_own(path: Path) -> None:
+    labels = re.findall(r"```\{exercise\}\n:label: (\S+)", prose(path))
+    assert labels
+    assert re.findall(r"```\{solution\} (\S+)\n:class: dropdown", prose(path)) == labels
+
+
+def test_exercises_are_labelled_once_in_the_book() -> None:
+    labels = [label for path in NOTEBOOKS for label in re.findall(r":label: (\S+)", prose(path))]
+    assert len(labels) == len(set(labels))
+
+
+@each
+def test_the_code_of_solutions_runs(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for solution in re.findall(r"````\{solution\}.*?````(?!`)", prose(path), re.DOTALL):
+        for code in re.findall(r"```python\n(.*?)```", solution, re.DOTALL):
+            exec(compile(code, f"{path.stem}, a solution", "exec"), {})

@@ -45,6 +45,7 @@ ATTACK_NAMES = {
     "targeted": "targeted PGD",
     "worst": "worst case",
     "strong_worst": "worst case of all attacks",
+    "bandwidth_auc": "AUC, bandwidth times",
 }
 
 OUTCOME_NAMES = {
@@ -64,7 +65,27 @@ OUTCOME_NAMES = {
     "ddn_median": "DDN distance",
     "deepfool_median": "DeepFool distance",
     "carlini_wagner_median": "C&W distance",
+    "silhouette": "silhouette",
+    "AUC k-density": "AUC of K-density",
+    "AUC non-me": "AUC of non-ME",
 }
+for _attack in ("fgsm", "bim", "ilcm"):
+    OUTCOME_NAMES[f"detection_rate_5.k_density.{_attack}@0.1"] = f"{ATTACK_NAMES[_attack]}: rejected"
+    OUTCOME_NAMES[f"undetected.k_density.{_attack}@0.1"] = f"{ATTACK_NAMES[_attack]}: wrong and accepted"
+for _kappa in (0, 5):
+    OUTCOME_NAMES |= {
+        f"success.wb_{_kappa}": f"kappa {_kappa}: success",
+        f"f2_positive.wb_{_kappa}": f"kappa {_kappa}: f2 > 0",
+        f"distortion.wb_{_kappa}": f"kappa {_kappa}: distortion",
+        f"seconds_per_example.wb_{_kappa}": f"C&W-wb, kappa {_kappa}, s",
+    }
+OUTCOME_NAMES["seconds_per_example.fgsm"] = "FGSM, s"
+for _loss in ("ce", "rce", "drs"):
+    OUTCOME_NAMES |= {
+        f"transfer.{_loss}": f"to {NAMES[_loss]}: fooled",
+        f"transfer_auc.{_loss}": f"to {NAMES[_loss]}: AUC",
+        f"transfer_auc_fooled.{_loss}": f"to {NAMES[_loss]}: AUC, fooled only",
+    }
 
 CANVAS = {
     "svg.hashsalt": "drs",
