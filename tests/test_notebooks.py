@@ -39,7 +39,8 @@ def outputs(path: Path) -> list[tuple[int, str, str]]:
         for output in cell.get("outputs", []):
             if "text" in output:
                 shown.append((place, output["name"], text(output["text"])))
-            shown += [(place, mime, text(value)) for mime, value in output.get("data", {}).items()]
+            for mime, value in output.get("data", {}).items():
+                shown.append((place, mime, json.dumps(value) if mime.endswith("json") else text(value)))
     return shown
 
 
