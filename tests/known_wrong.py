@@ -228,8 +228,7 @@ GRADED = (
         ("q4.test_underflow_gives_no_nan",),
         (
             (
-                """    log_q = torch.log_softmax(logits.scatter(1, predicted, -math.inf), dim=1).scatter(1, predicted, 0.0)
-    return -(log_q.exp() * log_q).sum(dim=1)""",
+                "    return -(log_q.exp() * log_q).sum(dim=1)",
                 """    p = torch.softmax(logits, dim=1)
     others = torch.stack([row[torch.arange(len(row)) != y] for row, y in zip(p, predicted[:, 0])])
     q = others / others.sum(dim=1, keepdim=True)
@@ -293,7 +292,7 @@ GRADED = (
         "a4_capstone/masking_taken_for_robustness",
         17,
         ("q5.test_worst_case_is_over_all_attacks_image_by_image", "q5.test_masking_is_not_robustness"),
-        (('"worst_case_accuracy": worst,', '"worst_case_accuracy": accuracy(defence, attacked["pgd"]),'), ('"robust": worst >= 0.5,', '"robust": accuracy(defence, attacked["pgd"]) >= 0.5,')),
+        (("worst_case_accuracy = float(right.all(dim=0).float().mean())", "worst_case_accuracy = claimed_accuracy"),),
     ),
     KnownWrong(
         "a4_capstone/maximum_over_all_classes",
@@ -351,7 +350,9 @@ def code_cells(assignment: str, built: Path) -> list[str]:
     """The solved code of an assignment, without otter's marks."""
     solved = json.loads((built / "autograder" / f"{assignment}.ipynb").read_text())
     cells = ["".join(cell["source"]) for cell in solved["cells"] if cell["cell_type"] == "code"]
-    return [re.sub(r"  # SOLUTION$|^\s*# (BEGIN|END) SOLUTION\n?", "", cell, flags=re.MULTILINE).rstrip() for cell in cells]
+    return [
+        re.sub(r"  # SOLUTION$|^\s*# (BEGIN|END) SOLUTION\n?", "", cell, flags=re.MULTILINE).rstrip() for cell in cells
+    ]
 
 
 def edited(cells: list[str], edits: tuple[Edit, ...]) -> list[str]:
@@ -396,10 +397,10 @@ def contents(built: Path) -> dict[str, str]:
     for path, (_, edit) in FAILING.items():
         assignment = path.split("/")[0]
         files[f"{path}.ipynb"] = notebook(path, edited(code_cells(assignment, built), (edit,)), assignment)
-    for path in sorted((built / "student").glob("*.ipynb")):
-        student = json.loads(path.read_text())
-        untouched = ["".join(cell["source"]) for cell in student["cells"] if cell["cell_type"] == "code"]
-        files[f"untouched/{path.name}"] = notebook(f"{path.stem}, nothing done", untouched, "")
+    for student in sorted((built / "student").glob("*.ipynb")):
+        content = json.loads(student.read_text())
+        untouched = ["".join(cell["source"]) for cell in content["cells"] if cell["cell_type"] == "code"]
+        files[f"untouched/{student.name}"] = notebook(f"{student.stem}, nothing done", untouched, "")
     files["a2_attacks/empty.ipynb"] = ""
     files["a3_detection/report.docx"] = "not a notebook\n"
     files["a1_softmax_not_json.ipynb"] = "# Assignment 1\n"

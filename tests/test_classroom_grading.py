@@ -21,7 +21,7 @@ pytest.importorskip("otter", reason="otter-grader is not installed: the extra 'c
 
 def classroom(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """The command line of the course, without a way to any other host."""
-    proxies = {name: "http://127.0.0.1:9" for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")}
+    proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
     command = [sys.executable, "-m", "drs.classroom", *arguments]
     environment = os.environ | proxies | variables
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
@@ -57,7 +57,9 @@ def test_the_csv_is_the_committed_one(grades: Path) -> None:
 
 
 @pytest.mark.parametrize("one", known_wrong.GRADED, ids=lambda one: one.path)
-def test_a_mistake_costs_these_points_and_is_named(one: known_wrong.KnownWrong, rows: dict[str, dict[str, str]]) -> None:
+def test_a_mistake_costs_these_points_and_is_named(
+    one: known_wrong.KnownWrong, rows: dict[str, dict[str, str]]
+) -> None:
     row = rows[f"{one.path}.ipynb"]
     assert row["status"] == "graded"
     assert row["failed_tests"].split() == list(one.failed)
@@ -132,6 +134,10 @@ def test_otter_itself_gives_the_same_scores(built: Path, monkeypatch: pytest.Mon
 
 def test_committed_submissions_are_those_the_masters_give(built: Path) -> None:
     made = known_wrong.contents(built)
-    found = {p.relative_to(known_wrong.FOLDER).as_posix(): p.read_text() for p in known_wrong.FOLDER.rglob("*") if p.is_file()}
+    found = {
+        p.relative_to(known_wrong.FOLDER).as_posix(): p.read_text()
+        for p in known_wrong.FOLDER.rglob("*")
+        if p.is_file()
+    }
     assert sorted(found) == sorted(made)
     assert [name for name in made if made[name] != found[name]] == [], "run: python -m tests.known_wrong"

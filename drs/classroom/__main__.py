@@ -21,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 BUILT = Path("_build") / "assignments"
+PROCESSORS = os.cpu_count() or 1
 
 OutOption = Annotated[Path | None, typer.Option("--out", help="Folder to write to.")]
 JobsOption = Annotated[int, typer.Option("--jobs", help="Submissions at a time.")]
@@ -33,7 +34,7 @@ def _built() -> Path:
 @app.command()
 def build(
     out: OutOption = None,
-    jobs: JobsOption = os.cpu_count() or 1,
+    jobs: JobsOption = PROCESSORS,
     verify: Annotated[bool, typer.Option(help="Grade the solutions: they must earn every point.")] = True,
     publish: Annotated[bool, typer.Option(help="Refresh notebooks/assignments/student as well.")] = True,
 ) -> None:
@@ -70,7 +71,7 @@ def build(
 def grade_(
     submissions: Annotated[Path, typer.Argument(help="Folder of notebooks.")],
     out: OutOption = None,
-    jobs: JobsOption = os.cpu_count() or 1,
+    jobs: JobsOption = PROCESSORS,
     seconds: Annotated[float, typer.Option(help="Time limit of one submission.")] = 120.0,
     memory: Annotated[float, typer.Option(help="Memory limit of one submission in MiB.")] = 2048.0,
     built: Annotated[Path | None, typer.Option(help="Folder that 'build' wrote.")] = None,

@@ -7,7 +7,7 @@ import torch
 
 torch.set_num_threads(1)  # before the first operation: a forked process must not inherit a pool of threads
 
-import drs.attacks  # noqa: E402, F401
+import drs.attacks  # noqa: E402
 import drs.classroom._worker  # noqa: E402, F401
 from drs.checkpoints import cached_dataset  # noqa: E402
 

@@ -42,7 +42,9 @@ def run_cells(sources: list[str], tests: Path) -> GradingResults:
 
 
 def grade(sources: list[str], autograder: Path, scratch: Path, environment: dict[str, str]) -> None:
-    """Grade a notebook and end this process; leaves ``result.json`` in ``scratch``: question to [[passed, message], ...].
+    """Grade a notebook and end this process.
+
+    Leaves ``result.json`` in ``scratch``: question to a list of [passed, message], test by test.
 
     Args:
         sources: The text of each code cell.
@@ -63,7 +65,9 @@ def grade(sources: list[str], autograder: Path, scratch: Path, environment: dict
         archive.extractall(scratch / "autograder")
     results = run_cells(sources, scratch / "autograder" / "tests").results
     found = {
-        question: [[bool(case.passed), "" if case.passed else message_of(case.message)] for case in file.test_case_results]
+        question: [
+            [bool(case.passed), "" if case.passed else message_of(case.message)] for case in file.test_case_results
+        ]
         for question, file in results.items()
     }
     partial = scratch / "result.tmp"

@@ -34,7 +34,7 @@ def write_csv(grades: Sequence[Grade], path: Path) -> None:
         grades: In the order of the rows.
         path: Written anew.
     """
-    columns = list(dict.fromkeys(sorted({o.case.question for g in grades for o in g.outcomes}, key=_place)))
+    columns = sorted({o.case.question for g in grades for o in g.outcomes}, key=_place)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(
@@ -45,10 +45,9 @@ def write_csv(grades: Sequence[Grade], path: Path) -> None:
             points = [number(_earned(questions[c])) if c in questions else "" for c in columns]
             failed = " ".join(grade.failed) if grade.status == "graded" else ""
             one = grade.submission
-            writer.writerow(
-                [one.assignment, one.student, one.relative, grade.status, number(grade.score), number(grade.possible)]
-                + [*points, failed, grade.message]
-            )
+            who = [one.assignment, one.student, one.relative]
+            total = [number(grade.score), number(grade.possible)]
+            writer.writerow([*who, grade.status, *total, *points, failed, grade.message])
 
 
 def _place(question: str) -> tuple[int, str]:

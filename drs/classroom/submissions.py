@@ -57,6 +57,7 @@ def read_notebook(path: Path) -> dict[str, Any]:
     data = path.read_bytes()
     if not data.strip():
         raise UsageError("the file is empty")
+    content: Any
     try:
         content = json.loads(data)
     except (UnicodeDecodeError, ValueError, RecursionError):
@@ -66,7 +67,8 @@ def read_notebook(path: Path) -> dict[str, Any]:
         raise UsageError("the file is not a notebook: it has no list of cells")
     if not any(cell.get("cell_type") == "code" for cell in cells):
         raise UsageError("the notebook has no code")
-    return content
+    notebook: dict[str, Any] = content
+    return notebook
 
 
 def _claimed(content: dict[str, Any]) -> str:
@@ -100,8 +102,8 @@ def identify(path: Path, folder: Path, assignments: Sequence[str]) -> Submission
     elif not problem and claimed and claimed not in assignments:
         problem = f"unknown assignment {claimed}: expected one of {', '.join(assignments)}"
     elif not problem and not claimed and not by_path:
-        problem = (
-            "unknown assignment: neither the notebook's metadata nor its path names one of " + ", ".join(assignments)
+        problem = "unknown assignment: neither the notebook's metadata nor its path names one of " + ", ".join(
+            assignments
         )
     assignment = by_path or (claimed if claimed in assignments else "")
     student = _remainder(parts, assignment) if assignment else "/".join(parts)
