@@ -116,6 +116,34 @@ GRADED = (
             ("return total / len(images)", "return sum(means) / len(means)"),
         ),
     ),
+    KnownWrong(
+        "a1_softmax/careless",
+        9,
+        (
+            "q1.test_two_classes_by_hand",
+            "q1.test_each_row_sums_to_one",
+            "q1.test_large_logits_stay_finite",
+            "q2.test_uniform_logits_cost_log_c",
+            "q4.test_equal_false_classes_have_the_largest_entropy",
+            "q4.test_true_logit_does_not_matter",
+            "q4.test_extreme_logits_give_no_nan",
+            "q5.test_without_weight_it_is_cross_entropy",
+            "q5.test_doubling_the_batch_changes_nothing",
+            "q6.test_all_images_in_one_batch",
+            "q6.test_a_smaller_last_batch_counts_as_its_images",
+        ),
+        (
+            ("powers / powers.sum(dim=1, keepdim=True)", "powers / powers.sum(dim=0, keepdim=True)"),
+            ("(torch.logsumexp(logits, dim=1) - true).mean()", "(torch.logsumexp(logits, dim=1) - true).sum()"),
+            ("    q = log_q.exp().scatter(1, index, 0.0)\n", ""),
+            (
+                "log_q = torch.log_softmax(logits.scatter(1, index, -math.inf), dim=1).scatter(1, index, 0.0)",
+                "p = torch.softmax(logits, dim=1).scatter(1, index, 0.0)",
+            ),
+            ("return -(q * log_q).sum(dim=1)", "return -(p * p.log()).sum(dim=1)"),
+            ("return total / len(images)", "return total"),
+        ),
+    ),
     # a2_attacks
     KnownWrong("a2_attacks/reference", 20),
     KnownWrong(
@@ -197,6 +225,44 @@ GRADED = (
         ("q6.test_attacks_that_fool_different_images",),
         (("right.all(dim=0).float().mean()", "right.float().mean(dim=1).min()"),),
     ),
+    KnownWrong(
+        "a2_attacks/writes_into_the_images",
+        17,
+        (
+            "q2.test_moves_grey_pixels_by_epsilon",
+            "q2.test_loss_goes_up",
+            "q2.test_no_budget_changes_nothing",
+        ),
+        (
+            (
+                "return (images + epsilon * input_gradient(model, images, labels).sign()).clamp(0.0, 1.0)",
+                "images += epsilon * input_gradient(model, images, labels).sign()\n    return images.clamp_(0.0, 1.0)",
+            ),
+        ),
+    ),
+    KnownWrong(
+        "a2_attacks/careless",
+        10,
+        (
+            "q3.test_budget_by_hand",
+            "q3.test_budget_and_range_together",
+            "q4.test_many_steps_stay_around_the_original",
+            "q4.test_twenty_steps_beat_one",
+            "q4.test_start_is_random_in_the_ball",
+            "q5.test_no_attack_gives_the_clean_accuracy",
+            "q5.test_averages_over_images_not_batches",
+            "q5.test_judges_in_evaluation_mode",
+            "q6.test_nested_attacks",
+            "q6.test_attacks_that_fool_different_images",
+        ),
+        (
+            ("(images + (perturbed - images).clamp(-epsilon, epsilon)).clamp(0.0, 1.0)", "perturbed.clamp(0.0, 1.0)"),
+            ("moved = project(images + epsilon * start, images, epsilon)", "moved = images"),
+            ("moved = moved + step_size", "moved = moved - step_size"),
+            ("return right / len(images)", "return right"),
+            ("right.all(dim=0)", "right.any(dim=0)"),
+        ),
+    ),
     # a3_detection
     KnownWrong("a3_detection/reference", 20),
     KnownWrong(
@@ -258,6 +324,36 @@ GRADED = (
         18,
         ("q7.test_threshold_comes_from_the_held_out_images",),
         (("limit = threshold(held_scores, rate)", "limit = threshold(test_scores, rate)"),),
+    ),
+    KnownWrong(
+        "a3_detection/careless",
+        6,
+        (
+            "q1.test_zero_at_the_true_class_and_equal_elsewhere",
+            "q1.test_rows_sum_to_one",
+            "q4.test_equal_others_have_the_largest_entropy",
+            "q4.test_leaves_out_the_predicted_class",
+            "q5.test_two_examples_by_hand",
+            "q5.test_bandwidth_and_squared_distance",
+            "q5.test_far_away_stays_finite",
+            "q6.test_scores_that_say_nothing",
+            "q6.test_higher_means_more_normal",
+            "q6.test_ties_count_half",
+            "q7.test_rejects_at_most_the_rate",
+            "q7.test_low_scores_are_rejected",
+            "q7.test_threshold_comes_from_the_held_out_images",
+        ),
+        (
+            ("return equal.scatter(1, target.unsqueeze(1), 0.0)", "return equal.scatter(1, target.unsqueeze(1), 1.0)"),
+            ("predicted = logits.argmax(dim=1, keepdim=True)", "predicted = logits.argmin(dim=1, keepdim=True)"),
+            ("torch.cdist(features, examples).square()", "torch.cdist(features, examples)"),
+            (", dim=1) - math.log(len(examples))", ", dim=1)"),
+            (
+                "return float((difference > 0).float().mean() + 0.5 * (difference == 0).float().mean())",
+                "return float(difference.mean() > 0)",
+            ),
+            ("normal_scores.sort().values", "normal_scores.sort(descending=True).values"),
+        ),
     ),
     # a4_capstone
     KnownWrong("a4_capstone/reference", 20),
@@ -328,6 +424,37 @@ GRADED = (
             "q5.test_masking_is_not_robustness",
         ),
         (('numbers["transfer"] < numbers["pgd"] - 0.02', 'numbers["transfer"] > numbers["pgd"] + 0.02'),),
+    ),
+    KnownWrong(
+        "a4_capstone/careless",
+        6,
+        (
+            "q1.test_an_ordinary_network_has_gradients",
+            "q1.test_counts_image_by_image",
+            "q2.test_a_misclassified_example_by_hand",
+            "q2.test_true_class_is_left_out_of_the_maximum",
+            "q2.test_has_a_gradient_where_cross_entropy_has_none",
+            "q3.test_keeps_budget_and_range",
+            "q3.test_breaks_the_defence",
+            "q3.test_leaves_the_defence_alone",
+            "q4.test_zero_gradients_and_large_budget",
+            "q5.test_has_four_entries_of_the_right_kind",
+            "q5.test_masking_is_not_robustness",
+        ),
+        (
+            ("(gradient.flatten(1) == 0.0)", "(gradient.flatten(1) != 0.0)"),
+            ("return false - true", "return true - false"),
+            (
+                "    generator = torch.Generator().manual_seed(seed)\n",
+                "    defence.scale = 1.0\n    generator = torch.Generator().manual_seed(seed)\n",
+            ),
+            (
+                "moved = (images + (moved - images).clamp(-epsilon, epsilon)).clamp(0.0, 1.0)",
+                "moved = moved.clamp(0.0, 1.0)",
+            ),
+            ('numbers["zero_gradient_share"] > 0.0', 'numbers["zero_gradient_share"] > 0.5'),
+            ("robust = worst_case_accuracy >= 0.5", 'robust = "partly"'),
+        ),
     ),
 )
 """Submissions that can be graded."""
