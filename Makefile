@@ -7,13 +7,19 @@ PYTHON ?= python3
 PROFILE ?= quick
 WORKERS ?= 2
 PORT ?= 8000
+ASSIGNMENT ?= a1
+LIMIT_SECONDS ?= 120
+LIMIT_MIB ?= 2048
 UV_VERSION := 0.13.9
 BIN := .venv/bin
 STAMP := .venv/.installed
 BUILD := $(BIN)/python book/build.py
+CLASSROOM := $(BIN)/python -m drs.classroom
+ASSIGNMENTS := _build/assignments/.built
 REPRODUCED := $(CURDIR)/_build/reproduced
 
-.PHONY: help install lock book notebooks check-notebooks smoke test bench lint format serve reproduce clean
+.PHONY: help install lock book notebooks check-notebooks smoke test bench lint format serve reproduce assignments grade \
+  student clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -34,7 +40,7 @@ $(STAMP): requirements.lock pyproject.toml
 lock: ## Resolve requirements.lock anew from pyproject.toml (one lock for every platform and Python >= 3.11)
 	@test -x $(BIN)/uv || { $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet 'uv==$(UV_VERSION)'; }
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --no-header --no-annotate --extra book --extra cluster --extra dev pyproject.toml --output-file requirements.lock
+	  --no-header --no-annotate --extra book --extra classroom --extra cluster --extra dev pyproject.toml --output-file requirements.lock
 
 book: install ## Execute every notebook from the committed records and build the site
 	@$(BUILD) book
@@ -77,6 +83,23 @@ reproduce: install ## Compute every record of PROFILE from nothing, then the not
 	@$(BUILD) book
 	@echo "records: $$DRS_RESULTS (the committed ones are untouched)"
 	@echo "'git diff --stat' shows which figures and tables came out differently, 'git restore README.md notebooks book/_generated' takes them back"
+
+assignments: install ## Make the student and the instructor version of every assignment; the solutions must pass
+	@$(CLASSROOM) build --jobs $(WORKERS)
+	@touch $(ASSIGNMENTS)
+
+$(ASSIGNMENTS): $(wildcard notebooks/assignments/*.ipynb) $(wildcard drs/classroom/*.py) | install
+	@$(CLASSROOM) build --jobs $(WORKERS)
+	@touch $@
+
+grade: install $(ASSIGNMENTS) ## Grade the notebooks in SUBMISSIONS: one CSV, and feedback for each, in OUT or _build/grades
+	@test -n "$(SUBMISSIONS)" || { echo "expected a folder: make grade SUBMISSIONS=folder" >&2; exit 2; }
+	@$(CLASSROOM) grade "$(SUBMISSIONS)" --jobs $(WORKERS) --seconds $(LIMIT_SECONDS) --memory $(LIMIT_MIB) \
+	  $(if $(OUT),--out "$(OUT)")
+
+student: install ## Open ASSIGNMENT (a1 to a4) in JupyterLab, in a copy of your own under notebooks/assignments/work
+	@notebook=$$($(CLASSROOM) student $(ASSIGNMENT)); echo "your copy: $$notebook"; \
+	  exec $(BIN)/jupyter lab "$$notebook" $$(test "$$(id -u)" != 0 || echo --allow-root) $(LAB_OPTIONS)
 
 clean: ## Remove everything that was built; keep .venv, data and records
 	@rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,71 @@
+"""The course: assignments with tests in a student and an instructor version, and the grading of a folder of notebooks.
+
+Masters are notebooks in otter's format under ``notebooks/assignments``; otter-grader (the extra ``classroom``) makes
+both versions and runs the tests. ``python -m drs.classroom --help`` lists the commands behind ``make assignments``,
+``make grade`` and ``make student``.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from drs.errors import UsageError, unknown
+from drs.paths import project_root
+
+if TYPE_CHECKING:
+    from otter import Notebook
+
+REPOSITORY = "https://github.com/drs-book/drs"
+"""Where a notebook that runs outside a checkout fetches the course from; the same as in ``_config.yml``."""
+
+
+def masters_folder() -> Path:
+    """Where the masters are; the student versions are in its sub-folder ``student``."""
+    return project_root() / "notebooks" / "assignments"
+
+
+def assignment_names() -> list[str]:
+    """The assignments in their order, by the names of their masters."""
+    return sorted(path.stem for path in masters_folder().glob("*.ipynb"))
+
+
+def student_notebook(name: str) -> Path:
+    """The student version of an assignment.
+
+    Raises:
+        UsageError: No assignment of that name, or its student version has not been made.
+    """
+    if name not in assignment_names():
+        raise unknown("assignment", name, assignment_names())
+    path = masters_folder() / "student" / f"{name}.ipynb"
+    if not path.exists():
+        raise UsageError(f"expected {path}, found none: run 'make assignments'")
+    return path
+
+
+def checks(name: str) -> Notebook:
+    """The public tests of an assignment, for its first cell: ``grader = checks("a1_softmax")``.
+
+    The tests come from the published student version, so that a copy may have any file name and may lie anywhere.
+
+    Args:
+        name: Of the assignment.
+
+    Returns:
+        Otter's notebook, whose ``check("q1")`` runs the public tests of a question.
+
+    Raises:
+        UsageError: No assignment of that name, or otter-grader is not installed.
+    """
+    try:
+        from otter import Notebook
+    except ImportError as error:
+        raise UsageError("expected otter-grader, found none: install the extra 'classroom'") from error
+    published = json.loads(student_notebook(name).read_text(encoding="utf-8"))
+    folder = Path(tempfile.mkdtemp(prefix=f"{name}-"))
+    for question, source in published["metadata"]["otter"]["tests"].items():
+        (folder / f"{question}.py").write_text(source, encoding="utf-8")
+    return Notebook(tests_dir=str(folder))
