@@ -13,7 +13,7 @@ STAMP := .venv/.installed
 BUILD := $(BIN)/python book/build.py
 REPRODUCED := $(CURDIR)/_build/reproduced
 
-.PHONY: help install lock book notebooks check-notebooks smoke test bench lint format serve reproduce clean
+.PHONY: help install lock book notebooks check-notebooks smoke test site-report bench lint format serve reproduce clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -51,6 +51,9 @@ smoke: install ## Execute every notebook from scratch under the smoke profile, w
 
 test: install ## Run the whole test suite, the site in a browser included
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+site-report: book ## Weight, requests, speed, accessibility and links of every page; fails where something must not be
+	@$(BIN)/python book/site_report.py
 
 bench: install ## Measure our attacks against other libraries, as ratios (installs those without their dependencies)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps torchattacks==3.5.1 adv-lib==0.2.8
