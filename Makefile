@@ -18,7 +18,7 @@ CLASSROOM := $(BIN)/python -m drs.classroom
 ASSIGNMENTS := _build/assignments/.built
 REPRODUCED := $(CURDIR)/_build/reproduced
 
-.PHONY: help install lock book notebooks check-notebooks smoke test bench lint format serve reproduce assignments grade \
+.PHONY: help install lock book notebooks check-notebooks smoke test site-report bench lint format serve reproduce assignments grade \
   student clean
 
 help: ## List the targets
@@ -57,6 +57,9 @@ smoke: install ## Execute every notebook from scratch under the smoke profile, w
 
 test: install ## Run the whole test suite, the site in a browser included
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+site-report: book ## Weight, requests, speed, accessibility and links of every page; fails where something must not be
+	@$(BIN)/python book/site_report.py
 
 bench: install ## Measure our attacks against other libraries, as ratios (installs those without their dependencies)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps torchattacks==3.5.1 adv-lib==0.2.8

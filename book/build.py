@@ -33,6 +33,15 @@ NOT_INPUTS = {"__pycache__", ".ipynb_checkpoints", "smoke"}
 """Folders whose content no page is made from (records of smoke runs among them)."""
 
 
+MATHJAX = (
+    "startup.js",
+    "core.js",
+    "input/tex.js",
+    "output/chtml.js",
+    "output/chtml/fonts/tex.js",
+    "a11y/assistive-mml.js",
+)
+"""The parts that pages need, two thirds of the bundle; ``mathjax3_config`` in _config.yml loads them."""
 PROBLEM = re.compile("WARNING|ERROR|CRITICAL|Error:")
 
 
@@ -188,7 +197,9 @@ def stage(executed: Sequence[Path], mirror: Path) -> None:
     vendored = mirror / "_extra" / "_static" / "mathjax"
     for part in ("input/tex/extensions", "output/chtml/fonts/woff-v2"):
         shutil.copytree(mathjax / part, vendored / part)
-    shutil.copy(mathjax / "tex-chtml.js", vendored)
+    for part in MATHJAX:
+        (vendored / part).parent.mkdir(exist_ok=True)
+        shutil.copy(mathjax / part, vendored / part)
 
 
 def site(executed: Sequence[Path]) -> None:

@@ -1,4 +1,4 @@
-"""What Sphinx and the theme leave undone in the built pages: figures for dark mode, their numbers, landmarks.
+"""What Sphinx and the theme leave undone in the built pages: figures for dark mode, their numbers, landmarks, weight.
 
 Every figure gets a dark twin, made from the same vector file by turning its neutral dark colours into light ones; the
 page shows the one that fits its theme, and loads no other. Below it folds a table of the numbers that it draws.
@@ -10,7 +10,7 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,19 @@ SIZE = re.compile(r'<svg [^>]*?width="([\d.]+)pt" height="([\d.]+)pt"')
 IMAGE = re.compile(
     r'<img (?P<first>[^<>]*?)src="(?P<folder>(?:\.\./)*_images/)(?P<name>[^"/]+)\.svg"(?P<last>[^<>]*?)\s*/?>'
 )
+ICON = re.compile(
+    r'<i class="(?P<classes>[^"]*\b(?:fa-solid|fa-brands|fa-regular|fas|fab|far)\b[^"]*)"(?P<rest>[^<>]*)></i>'
+)
+ICONS = "_static/scripts/fontawesome.js"
+DRAWN = re.compile(r'[{,]"?([a-z][a-z0-9-]*)"?:\[(\d+),(\d+),\[([^\]]*)\],"[0-9a-f]+","([^"]+)"\]')
+"""An icon in that file: its name, width, height, other names and path."""
 MENDED = (
+    # One and a half megabytes of icons, of which a page shows a dozen: those stand in the page instead.
+    (r'\s*<script [^>]*src="[^"]*scripts/fontawesome\.js[^"]*"></script>', ""),
     # The name of the book above the sidebar's contents stands outside every landmark.
     (r'<div class="sidebar-primary-item">(?=\s*<a class="navbar-brand)', '<div role="navigation" aria-label="Home">'),
+    # The fold of the sidebar is a picture without a name.
+    (r'<summary>(?=<span class="toctree-toggle")', '<summary aria-label="Pages within">'),
     # docutils gives a bibliography roles that ARIA 1.2 has taken back.
     (r' role="doc-biblioentry"', ' role="listitem"'),
     (r' role="doc-backlink"', ""),
@@ -94,6 +104,37 @@ def without_numbers(notebook: dict[str, Any]) -> dict[str, Any]:
     return notebook
 
 
+def icons(page: str, drawn: Mapping[str, tuple[str, str, str]]) -> str:
+    """Icons of a web font or script as pictures in the page itself.
+
+    Raises:
+        KeyError: An icon that nobody has drawn.
+    """
+
+    def picture(found: re.Match[str]) -> str:
+        names = [word.removeprefix("fa-") for word in found["classes"].split() if word.startswith("fa-")]
+        width, height, path = drawn[next(name for name in names if name not in ("solid", "brands", "regular", "lg"))]
+        return (
+            f'<svg class="icon {found["classes"]}"{found["rest"]} viewBox="0 0 {width} {height}" aria-hidden="true">'
+            f'<path fill="currentColor" d="{path}"/></svg>'
+        )
+
+    return ICON.sub(picture, page)
+
+
+def back_links(page: str, module: str, anchors: Set[str]) -> str:
+    """A page of source code whose links back lead to the module's own name where the package does not export it."""
+
+    def mend(found: re.Match[str]) -> str:
+        whole, name = f"{found['package']}.{found['name']}", found["name"]
+        return f"{found['before']}#{whole if whole in anchors else f'{module}.{name}'}"
+
+    package = module.rpartition(".")[0]
+    return re.sub(
+        rf'(?P<before>class="viewcode-back" href="[^"#]*)#(?P<package>{package})\.(?P<name>[^"]+)', mend, page
+    )
+
+
 def finished(page: str, sizes: Mapping[str, tuple[float, float]], numbers: Mapping[str, list[dict[str, Any]]]) -> str:
     """One page of the built site, mended."""
 
@@ -130,5 +171,18 @@ def finish(site: Path, numbers: Mapping[str, list[dict[str, Any]]]) -> None:
         if size := SIZE.search(svg):
             sizes[path.stem] = (float(size[1]) * 4 / 3, float(size[2]) * 4 / 3)
             path.with_name(f"{path.stem}-dark.svg").write_text(dark(svg), encoding="utf-8")
+    script = site / ICONS
+    drawings = script.read_text(encoding="utf-8") if script.exists() else ""
+    drawn: dict[str, tuple[str, str, str]] = {}
+    for name, width, height, others, path in DRAWN.findall(drawings):
+        drawn |= dict.fromkeys((name, *re.findall(r'"([^"]+)"', others)), (width, height, path))
+    described = "".join(path.read_text(encoding="utf-8") for path in site.glob("book/api/*.html"))
+    anchors = set(re.findall(r'\bid="(drs\.[^"]+)"', described))
     for path in sorted(site.rglob("*.html")):
-        path.write_text(finished(path.read_text(encoding="utf-8"), sizes, numbers), encoding="utf-8")
+        page = icons(path.read_text(encoding="utf-8"), drawn)
+        if path.is_relative_to(site / "_modules"):
+            module = ".".join(path.relative_to(site / "_modules").with_suffix("").parts)
+            page = back_links(page, module, anchors)
+        path.write_text(finished(page, sizes, numbers), encoding="utf-8")
+    for unused in {*script.parent.glob("fontawesome*"), *site.glob("_static/**/*.map")}:
+        unused.unlink()
