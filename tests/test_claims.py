@@ -314,5 +314,5 @@ def test_no_verdict_without_every_record(tmp_path: Path, monkeypatch: pytest.Mon
     assert reseeded_markdown().splitlines()[2:] == []
     table = as_markdown(every, prefix="../").splitlines()
     assert len(table) == 2 + len(CLAIMS)
-    assert table[2].startswith("| [A0](../notebooks/01_anatomy.ipynb) | An attack that succeeds")
-    assert table[2].endswith("| not run | **no records** |")
+    assert table[2].startswith("| [A0](../notebooks/01_anatomy.ipynb): An attack that succeeds")
+    assert table[2].endswith("| **no records** (not run) |")

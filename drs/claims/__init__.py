@@ -100,16 +100,16 @@ def as_markdown(findings: list[Finding], *, prefix: str = "") -> str:
         prefix: Put before the links to the notebooks, such as ``"../"``.
     """
     rows = [
-        "| | claim | the paper says | ours, 95% interval | profile, data, n | verdict |",
-        "|---|---|---|---|---|---|",
+        "| claim | the paper says | ours, 95% interval | verdict |",
+        "|---|---|---|---|",
     ]
     for found in findings:
         claim, judged = found.claim, found.judgement
         link = f"[{claim.id}]({prefix}{claim.notebook}.ipynb)"
-        scale = f"{found.profile}, {found.dataset}, {judged.n}" if judged.n else "not run"
+        scale = f"{found.profile}, {found.dataset}, n = {judged.n}" if judged.n else "not run"
         rows.append(
-            f"| {link} | {claim.statement} | {claim.paper_says() or 'nothing: ours'} "
-            f"| {claim.quantity}: {found.interval} | {scale} | **{judged.verdict}** |"
+            f"| {link}: {claim.statement} | {claim.paper_says() or 'nothing: ours'} "
+            f"| {claim.quantity}: {found.interval} | **{judged.verdict}** ({scale}) |"
         )
     return "\n".join(rows)
 
