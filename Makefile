@@ -12,8 +12,10 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 BUILD := $(BIN)/python book/build.py
 REPRODUCED := $(CURDIR)/_build/reproduced
+DRIFT ?= anatomy theory constant
+RECOMPUTED := $(CURDIR)/_build/drift
 
-.PHONY: help install lock book notebooks check-notebooks smoke test bench lint format serve reproduce clean
+.PHONY: help install lock book notebooks check-notebooks smoke test bench lint format serve reproduce drift clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -77,6 +79,13 @@ reproduce: install ## Compute every record of PROFILE from nothing, then the not
 	@$(BUILD) book
 	@echo "records: $$DRS_RESULTS (the committed ones are untouched)"
 	@echo "'git diff --stat' shows which figures and tables came out differently, 'git restore README.md notebooks book/_generated' takes them back"
+
+drift: export DRS_CHECKPOINTS := $(RECOMPUTED)/checkpoints
+drift: install ## Compute the experiments DRIFT of PROFILE again from nothing, and compare with the committed records
+	@rm -rf $(RECOMPUTED)
+	@for name in $(DRIFT); do \
+	  $(BIN)/python -m drs run $$name --profile $(PROFILE) --workers $(WORKERS) --results $(RECOMPUTED)/results; done
+	@$(BIN)/python -m drs compare $(RECOMPUTED)/results --profile $(PROFILE)
 
 clean: ## Remove everything that was built; keep .venv, data and records
 	@rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis
