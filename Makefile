@@ -15,7 +15,7 @@ REPRODUCED := $(CURDIR)/_build/reproduced
 DRIFT ?= anatomy theory constant
 RECOMPUTED := $(CURDIR)/_build/drift
 
-.PHONY: help install lock book notebooks check-notebooks smoke test bench lint format serve reproduce drift clean
+.PHONY: help install lock book notebooks check-notebooks smoke links test bench lint format serve reproduce drift clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -50,6 +50,9 @@ check-notebooks: install ## Execute the notebooks and compare with what is commi
 
 smoke: install ## Execute every notebook from scratch under the smoke profile, without any record
 	@$(BUILD) smoke
+
+links: book ## Ask for every external link of the book (needs the network)
+	@cd _build && $(CURDIR)/$(BIN)/python -c 'from jupyter_book.cli.main import main; main()' build site --builder linkcheck
 
 test: install ## Run the whole test suite, the site in a browser included
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
