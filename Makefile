@@ -17,9 +17,11 @@ BUILD := $(BIN)/python book/build.py
 CLASSROOM := $(BIN)/python -m drs.classroom
 ASSIGNMENTS := _build/assignments/.built
 REPRODUCED := $(CURDIR)/_build/reproduced
+DRIFT ?= anatomy theory constant
+RECOMPUTED := $(CURDIR)/_build/drift
 
-.PHONY: help install lock book notebooks check-notebooks smoke test site-report bench lint format serve reproduce assignments grade \
-  student clean
+.PHONY: help install lock book notebooks check-notebooks smoke links test site-report bench lint format serve reproduce \
+  drift assignments grade student clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -55,6 +57,9 @@ check-notebooks: install ## Execute the notebooks and compare with what is commi
 smoke: install ## Execute every notebook from scratch under the smoke profile, without any record
 	@$(BUILD) smoke
 
+links: book ## Ask for every external link of the book (needs the network)
+	@cd _build && $(CURDIR)/$(BIN)/python -c 'from jupyter_book.cli.main import main; main()' build site --builder linkcheck
+
 test: install ## Run the whole test suite, the site in a browser included
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
@@ -86,6 +91,13 @@ reproduce: install ## Compute every record of PROFILE from nothing, then the not
 	@$(BUILD) book
 	@echo "records: $$DRS_RESULTS (the committed ones are untouched)"
 	@echo "'git diff --stat' shows which figures and tables came out differently, 'git restore README.md notebooks book/_generated' takes them back"
+
+drift: export DRS_CHECKPOINTS := $(RECOMPUTED)/checkpoints
+drift: install ## Compute the experiments DRIFT of PROFILE again from nothing, and compare with the committed records
+	@rm -rf $(RECOMPUTED)
+	@for name in $(DRIFT); do \
+	  $(BIN)/python -m drs run $$name --profile $(PROFILE) --workers $(WORKERS) --results $(RECOMPUTED)/results; done
+	@$(BIN)/python -m drs compare $(RECOMPUTED)/results --profile $(PROFILE)
 
 assignments: install ## Make the student and the instructor version of every assignment; the solutions must pass
 	@$(CLASSROOM) build --jobs $(WORKERS)

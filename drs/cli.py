@@ -120,6 +120,21 @@ def claims(
 
 
 @app.command()
+def compare(
+    folder: Annotated[Path, typer.Argument(help="Root of recomputed records, as $DRS_RESULTS names one.")],
+    profile: ProfileOption = "quick",
+    against: Annotated[Path | None, typer.Option(help="Root to compare with; data/results by default.")] = None,
+) -> None:
+    """Compare recomputed records and their verdicts with the committed ones, worst first; status 1 on drift."""
+    from drs import regression
+
+    found = regression.compare(folder, profile, against)
+    typer.echo(str(found))
+    if found.drifted:
+        raise typer.Exit(1)
+
+
+@app.command()
 def fetch(name: Annotated[str, typer.Argument(help="mnist, fashion_mnist, cifar10, cifar100 or svhn.")]) -> None:
     """Download a data set into the data root ($DRS_DATA or data/raw)."""
     from drs.datasets import fetch_dataset
