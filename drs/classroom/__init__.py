@@ -10,13 +10,10 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from drs.errors import UsageError, unknown
 from drs.paths import project_root
-
-if TYPE_CHECKING:
-    from otter import Notebook
 
 REPOSITORY = "https://github.com/drs-book/drs"
 """Where a notebook that runs outside a checkout fetches the course from; the same as in ``_config.yml``."""
@@ -46,7 +43,7 @@ def student_notebook(name: str) -> Path:
     return path
 
 
-def checks(name: str) -> Notebook:
+def checks(name: str) -> Any:
     """The public tests of an assignment, for its first cell: ``grader = checks("a1_softmax")``.
 
     The tests come from the published student version, so that a copy may have any file name and may lie anywhere.
@@ -55,7 +52,7 @@ def checks(name: str) -> Notebook:
         name: Of the assignment.
 
     Returns:
-        Otter's notebook, whose ``check("q1")`` runs the public tests of a question.
+        Otter's ``Notebook``, whose ``check("q1")`` runs the public tests of a question.
 
     Raises:
         UsageError: No assignment of that name, or otter-grader is not installed.

@@ -200,7 +200,7 @@ def grade(
     checkpoints: Path,
     jobs: int = 2,
     limits: Limits | None = None,
-    report: Callable[[Grade], None] = lambda grade: None,
+    report: Callable[[Grade], None] | None = None,
 ) -> list[Grade]:
     """Grade submissions, ``jobs`` at a time.
 
@@ -210,7 +210,7 @@ def grade(
         checkpoints: Where the networks that the notebooks train are kept for the next one.
         jobs: How many at a time.
         limits: Of each; those of :class:`Limits` by default.
-        report: Called with each grade as soon as it is there.
+        report: Called with each grade as soon as it is there, if given.
 
     Returns:
         One grade a submission, in their order.
@@ -228,7 +228,8 @@ def grade(
 
     def finish(found: Grade) -> None:
         grades[found.submission.relative] = found
-        report(found)
+        if report is not None:
+            report(found)
 
     waiting = []
     for one in submissions:
