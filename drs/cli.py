@@ -119,6 +119,24 @@ def claims(
 
 
 @app.command()
+def compare(
+    folder: Annotated[Path, typer.Argument(help="Root of records computed anew, such as _build/reproduced/results.")],
+    profile: ProfileOption = "quick",
+) -> None:
+    """Compare records of the same specifications with the committed ones; status 1 where a result has drifted."""
+    from drs.compare import compare as compared
+
+    if not folder.is_dir():
+        raise UsageError(f"expected a folder of records, got {folder}")
+    said, drifted = compared(folder, profile)
+    typer.echo("\n".join([*said, *drifted, f"{len(drifted)} differences beyond the tolerances"]))
+    if not said:
+        raise UsageError(f"no record under {folder} has a committed one to compare with")
+    if drifted:
+        raise typer.Exit(1)
+
+
+@app.command()
 def fetch(name: Annotated[str, typer.Argument(help="mnist, fashion_mnist, cifar10, cifar100 or svhn.")]) -> None:
     """Download a data set into the data root ($DRS_DATA or data/raw)."""
     from drs.datasets import fetch_dataset
