@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from committed import differences, dump, normalise, read, sources, tagged
-from finish import finish, numbers_of, without_numbers
+from finish import as_sphinx_reads_it, behind_figures, finish
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "_build"
@@ -185,13 +185,16 @@ def pages() -> set[str]:
 def stage(executed: Sequence[Path], mirror: Path) -> None:
     """Lay out what Sphinx reads: a mirror of the repository with the executed notebooks, and MathJax to serve."""
     shutil.rmtree(mirror, ignore_errors=True)
-    shutil.copytree(ROOT / "book", mirror / "book", ignore=shutil.ignore_patterns("__pycache__", "_static"))
+    shutil.copytree(
+        ROOT / "book", mirror / "book", ignore=shutil.ignore_patterns("__pycache__", "_static", "_explorer")
+    )
     shutil.copytree(ROOT / "book" / "_static", mirror / "_static")
     (mirror / "notebooks").mkdir()
     for path in (ROOT / "_config.yml", ROOT / "_toc.yml"):
         shutil.copy(path, mirror)
     for path in executed:
-        (mirror / "notebooks" / path.name).write_text(dump(without_numbers(read(path))), encoding="utf-8")
+        (mirror / "notebooks" / path.name).write_text(dump(as_sphinx_reads_it(read(path))), encoding="utf-8")
+    shutil.copytree(ROOT / "book" / "_explorer", mirror / "_extra" / "_static" / "explorer")
     package = "sphinx-mathjax-offline"
     mathjax = Path(str(distribution(package).locate_file(f"{package}/static/mathjax")))
     vendored = mirror / "_extra" / "_static" / "mathjax"
@@ -223,7 +226,7 @@ def site(executed: Sequence[Path]) -> None:
             shown = "\n".join(list(dict.fromkeys(line for line in lines if PROBLEM.search(line)))[:30] or lines[-30:])
             raise BuildError(f"the site has warnings or errors (all of them in _build/site.log):\n{shown}")
         check_pages(built)
-        finish(built, numbers_of(executed))
+        finish(built, behind_figures(executed, ROOT / "book" / "_generated"))
         shutil.rmtree(HTML, ignore_errors=True)
         built.rename(HTML)
         stamp.write_text(key)

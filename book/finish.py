@@ -11,11 +11,16 @@ import html
 import json
 import re
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 NUMBERS = "application/vnd.drs.numbers+json"
 """Beside a figure in a notebook: its numbers, a list of tables with caption, columns and rows."""
+
+EXPLORER = "application/vnd.drs.explorer+json"
+"""Beside a figure that a reader can move: the data that ``_explorer/explorer.js`` draws."""
+SCRIPT = "_static/explorer/explorer.js"
 
 STYLE = re.compile(r'<(?P<tag>\w+)(?P<before>[^<>]*?)style="(?P<style>[^"]*)"')
 NEUTRAL = re.compile(r"#([0-7][0-9a-f])\1\1\b")
@@ -83,24 +88,46 @@ def fold(tables: Sequence[Mapping[str, Any]]) -> str:
     return f'<details class="figure-numbers"><summary>The numbers of this figure</summary>{inside}</details>'
 
 
-def numbers_of(notebooks: Sequence[Path]) -> dict[str, list[dict[str, Any]]]:
-    """The numbers of every figure of executed notebooks, by the name under which MyST-NB writes the figure."""
-    found = {}
+@dataclass(frozen=True)
+class Behind:
+    """What a notebook keeps beside a figure: tables of its numbers, and data if it moves."""
+
+    numbers: list[dict[str, Any]]
+    explorer: dict[str, Any] | None = None
+
+
+def behind_figures(notebooks: Sequence[Path], generated: Path) -> dict[str, Behind]:
+    """What stands behind each figure, by its name on the site.
+
+    Args:
+        notebooks: Executed ones; MyST-NB names a figure by its hash.
+        generated: Folder of generated figures, with the numbers of NAME.svg in NAME.json.
+    """
+    found = {path.stem: Behind(json.loads(path.read_text(encoding="utf-8"))) for path in generated.glob("*.json")}
     for path in notebooks:
         for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
             for output in cell.get("outputs", []):
                 data = output.get("data", {})
                 if NUMBERS in data:
                     svg = "\n".join("".join(data["image/svg+xml"]).splitlines())
-                    found[hashlib.sha256(svg.encode()).hexdigest()] = data[NUMBERS]
+                    name = hashlib.sha256(svg.encode()).hexdigest()
+                    found[name] = Behind(data[NUMBERS], data.get(EXPLORER))
     return found
 
 
-def without_numbers(notebook: dict[str, Any]) -> dict[str, Any]:
-    """A notebook as Sphinx reads it: the numbers come back with the figures, in :func:`finish`."""
+def moving(data: Mapping[str, Any], root: str) -> str:
+    """Where the script draws a figure that moves; hidden until it does."""
+    text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
+    script = f'<script defer src="{root}{SCRIPT}"></script>'
+    return f'<div class="explorer" hidden><script type="application/json">{text}</script></div>{script}'
+
+
+def as_sphinx_reads_it(notebook: dict[str, Any]) -> dict[str, Any]:
+    """A notebook without what only :func:`finish` reads: the numbers come back with the figures, in :func:`finish`."""
     for cell in notebook["cells"]:
         for output in cell.get("outputs", []):
-            output.get("data", {}).pop(NUMBERS, None)
+            for kind in (NUMBERS, EXPLORER):
+                output.get("data", {}).pop(kind, None)
     return notebook
 
 
@@ -135,7 +162,7 @@ def back_links(page: str, module: str, anchors: Set[str]) -> str:
     )
 
 
-def finished(page: str, sizes: Mapping[str, tuple[float, float]], numbers: Mapping[str, list[dict[str, Any]]]) -> str:
+def finished(page: str, sizes: Mapping[str, tuple[float, float]], behind: Mapping[str, Behind]) -> str:
     """One page of the built site, mended."""
 
     def both(found: re.Match[str]) -> str:
@@ -143,12 +170,14 @@ def finished(page: str, sizes: Mapping[str, tuple[float, float]], numbers: Mappi
         if name not in sizes:
             return found[0]
         width, height = sizes[name]
-        more = f'loading="lazy" width="{width:.0f}" height="{height:.0f}"'
+        size = f'loading="lazy" width="{width:.0f}" height="{height:.0f}"'
         pair = "".join(
-            f'<img class="figure-{kind}" {found["first"]}src="{found["folder"]}{name}{end}.svg"{found["last"]} {more}>'
+            f'<img class="figure-{kind}" {found["first"]}src="{found["folder"]}{name}{end}.svg"{found["last"]} {size}>'
             for kind, end in (("light", ""), ("dark", "-dark"))
         )
-        below = fold(numbers[name]) if name in numbers else ""
+        more = behind.get(name, Behind([]))
+        below = moving(more.explorer, found["folder"].removesuffix("_images/")) if more.explorer else ""
+        below += fold(more.numbers) if more.numbers else ""
         box = f'class="picture pst-scrollable-table-container" style="--natural: {width:.0f}px"'
         return f"<span {box}>{pair}</span>{below}"
 
@@ -158,12 +187,12 @@ def finished(page: str, sizes: Mapping[str, tuple[float, float]], numbers: Mappi
     return page
 
 
-def finish(site: Path, numbers: Mapping[str, list[dict[str, Any]]]) -> None:
+def finish(site: Path, behind: Mapping[str, Behind]) -> None:
     """Mend every page of a built site, and write the dark figures.
 
     Args:
         site: Folder of the built HTML.
-        numbers: Tables by the name of their figure.
+        behind: What stands behind figures, by their names.
     """
     sizes = {}
     for path in sorted((site / "_images").glob("*.svg")):
@@ -183,6 +212,6 @@ def finish(site: Path, numbers: Mapping[str, list[dict[str, Any]]]) -> None:
         if path.is_relative_to(site / "_modules"):
             module = ".".join(path.relative_to(site / "_modules").with_suffix("").parts)
             page = back_links(page, module, anchors)
-        path.write_text(finished(page, sizes, numbers), encoding="utf-8")
+        path.write_text(finished(page, sizes, behind), encoding="utf-8")
     for unused in {*script.parent.glob("fontawesome*"), *site.glob("_static/**/*.map")}:
         unused.unlink()

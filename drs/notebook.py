@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from drs.claims import finding, get_claim
 from drs.claims.base import Finding
 from drs.profiles import PROFILES
-from drs.records import Record
+from drs.records import Record, canonical, flat
 from drs.scales import Scale, complete_scales
 
 if TYPE_CHECKING:
@@ -109,29 +109,62 @@ def _cell(value: object) -> str:
 
 
 def provenance(records: Iterable[Record], profile: str) -> Markdown:
-    """Where the numbers of a page come from: profile, data, seeds, device, versions, commit, date, time."""
-    found = list(records)
-    specs = [record.run.spec.get("network", {}) for record in found]
+    """Where the numbers of a page come from: profile, data, seeds, device, versions, commit, date, time, parameters.
 
-    def several(values: Iterable[object]) -> str:
-        return ", ".join(sorted({str(value) for value in values if value is not None})) or "none"
+    Args:
+        records: Every record that the page used, of one experiment or of several.
+        profile: The profile of the page.
+    """
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(record.run.experiment, []).append(record)
+    lines = [f"*Profile `{profile}` ({PROFILES[profile].purpose}).*", ""]
+    for experiment, found in groups.items():
+        lines += [f"- {_origin(experiment, found, timed=profile != 'smoke')}"]
+    lines += ["", "<details><summary>Parameters of these runs</summary>", ""]
+    for experiment, found in groups.items():
+        lines += [f"Experiment `{experiment}`:", "", "| parameter | value |", "|---|---|"]
+        lines += [f"| `{name}` | {value} |" for name, value in parameters(found).items()]
+        lines += [""]
+    return markdown("\n".join([*lines, "</details>"]))
 
-    days = sorted(record.utc[:10] for record in found)
-    seconds = sum(record.seconds for record in found)
-    seeds = sorted({spec["seed"] for spec in specs if "seed" in spec})
-    lines = [
-        f"Profile `{profile}` ({PROFILES[profile].purpose}): {len(found)} runs of the experiment "
-        f"`{several(record.run.experiment for record in found)}`, "
-        f"version {several(record.run.version for record in found)}.",
-        f"Data: {several(spec.get('dataset') for spec in specs)}. Seeds: {seeds[0]} to {seeds[-1]} ({len(seeds)}). "
-        if seeds
-        else "",
-        f"Device: {several(record.device for record in found)}. "
-        f"torch {several(record.versions.get('torch') for record in found)}, "
-        f"Python {several(record.versions.get('python') for record in found)}. "
-        f"Code: {several(record.commit for record in found)}. ",
+
+def _several(values: Iterable[object]) -> str:
+    return ", ".join(sorted({str(value) for value in values if value is not None})) or "none"
+
+
+def _origin(experiment: str, found: Sequence[Record], *, timed: bool) -> str:
+    """One experiment of a page in a few words."""
+    networks = [record.run.spec.get("network", {}) for record in found]
+    seeds = sorted({network["seed"] for network in networks if "seed" in network})
+    versions = {name: _several(r.versions.get(name) for r in found) for r in found for name in r.versions}
+    parts = [
+        f"`{experiment}`, version {_several(record.run.version for record in found)}: {len(found)} runs",
+        f"data {_several(network.get('dataset') for network in networks)}",
+        f"seeds {seeds[0]} to {seeds[-1]} ({len(seeds)})" if seeds else "",
+        f"device {_several(record.device for record in found)}",
+        ", ".join(f"{name} {version}" for name, version in sorted(versions.items())),
+        f"code {_several(record.commit for record in found)}",
     ]
-    if profile != "smoke":
+    if timed:
+        days = sorted(record.utc[:10] for record in found)
         span = days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
-        lines.append(f"Computed {span} in {seconds / 60:.1f} minutes of one worker's time.")
-    return markdown("*" + " ".join(line.strip() for line in lines if line) + "*")
+        minutes = sum(record.seconds for record in found) / 60
+        parts.append(f"computed {span} in {minutes:.1f} minutes of one worker's time")
+    return "; ".join(part for part in parts if part) + "."
+
+
+def parameters(records: Iterable[Record]) -> dict[str, str]:
+    """Every parameter of some runs by its dotted name: its value, its few values, or its range."""
+    specs = [flat("", record.run.spec) for record in records]
+    found = {}
+    for name in sorted({name for spec in specs for name in spec}):
+        values = {canonical(spec[name]): spec[name] for spec in specs if name in spec}
+        numbers = [value for value in values.values() if isinstance(value, int | float)]
+        if len(values) <= 6:
+            found[name] = ", ".join(sorted(text.strip('"') for text in values))
+        elif len(numbers) == len(values):
+            found[name] = f"{len(values)} values from {min(numbers):g} to {max(numbers):g}"
+        else:
+            found[name] = f"{len(values)} values"
+    return found

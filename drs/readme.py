@@ -1,7 +1,8 @@
-"""Writes what README and the front page show of the results: the claims table and one figure, from records."""
+"""Writes what README and the book's prose pages show of the results: tables and one figure, from records."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from drs.claims import as_markdown, reseeded_markdown, verdicts
@@ -27,8 +28,24 @@ def fill(text: str, table: str) -> str:
     return f"{before}{BEGIN}\n{table}\n{END}{after}"
 
 
+def texts() -> dict[str, str]:
+    """What README.md and the files of book/_generated hold, by path from the repository's root.
+
+    Raises:
+        UsageError: README.md without its markers.
+        RecordError: A damaged record.
+    """
+    found = verdicts()
+    generated = {
+        "claims.md": as_markdown(found, prefix="../") + "\n",
+        "reseeded.md": reseeded_markdown() + "\n",
+    }
+    readme = fill((project_root() / "README.md").read_text(encoding="utf-8"), as_markdown(found))
+    return {"README.md": readme} | {f"book/_generated/{name}": text for name, text in generated.items()}
+
+
 def write() -> list[Path]:
-    """Write the table into README.md, and table and figure into book/_generated; returns what was written.
+    """Write :func:`texts` and the figure of the front page with its numbers; returns what was written.
 
     Raises:
         UsageError: README.md without its markers.
@@ -39,19 +56,20 @@ def write() -> list[Path]:
     matplotlib.use("agg")
     from drs.figures import style
     from drs.figures.drs_paper import curve
+    from drs.figures.numbers import tables
 
     root = project_root()
-    found = verdicts()
-    readme, generated = root / "README.md", root / "book" / "_generated"
+    generated = root / "book" / "_generated"
     generated.mkdir(parents=True, exist_ok=True)
-    readme.write_text(fill(readme.read_text(), as_markdown(found)))
-    written = [readme, generated / "claims.md", generated / "reseeded.md"]
-    written[1].write_text(as_markdown(found, prefix="../") + "\n")
-    written[2].write_text(reseeded_markdown() + "\n")
+    written = []
+    for name, text in texts().items():
+        (root / name).write_text(text, encoding="utf-8")
+        written.append(root / name)
     frame = to_frame(existing("losses", STORY_PROFILE))
     if len(frame):
         style.apply()
         figure = curve(frame, ("ce", "drs"), ("fgsm", "pgd", "worst"))
-        written.append(generated / "story.svg")
-        figure.savefig(written[-1], metadata={"Date": None}, transparent=False, facecolor="white")
+        figure.savefig(generated / "story.svg", metadata={"Date": None}, transparent=False, facecolor="white")
+        (generated / "story.json").write_text(json.dumps(tables(figure), indent=1) + "\n", encoding="utf-8")
+        written += [generated / "story.svg", generated / "story.json"]
     return written

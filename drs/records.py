@@ -235,14 +235,12 @@ def read_records(
     return [read_record(record_path(run, profile, results), arrays=arrays) for run in found]
 
 
-def _flat(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def flat(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested values by their dotted names, each after ``prefix``."""
+    found: dict[str, Any] = {}
     for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(f"{prefix}{key}.", value)
-        else:
-            flat[prefix + key] = value
-    return flat
+        found |= flat(f"{prefix}{key}.", value) if isinstance(value, Mapping) else {prefix + key: value}
+    return found
 
 
 def to_frame(records: Iterable[Record]) -> pd.DataFrame:
@@ -254,7 +252,7 @@ def to_frame(records: Iterable[Record]) -> pd.DataFrame:
             "experiment": record.run.experiment,
             "profile": record.profile,
             "key": record.run.key,
-            **_flat("", record.run.spec),
+            **flat("", record.run.spec),
             **record.metrics,
             "seconds": record.seconds,
             "device": record.device,

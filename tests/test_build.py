@@ -174,7 +174,7 @@ def test_pages_are_those_of_the_table_of_contents(tmp_path: Path, monkeypatch: p
 def checkout(tmp_path: Path) -> Path:
     """A small repository with one notebook that prints its profile and counts how often it ran."""
     (tmp_path / "book").mkdir()
-    for name in ("build.py", "committed.py"):
+    for name in ("build.py", "committed.py", "finish.py"):
         shutil.copy(ROOT / "book" / name, tmp_path / "book")
     for name in ("drs", "data/published", "data/results", "notebooks"):
         (tmp_path / name).mkdir(parents=True)

@@ -79,7 +79,7 @@ def test_both_names_are_one_command_and_help_needs_nothing_heavy() -> None:
     module = subprocess.run([sys.executable, "-m", "drs", "--help"], capture_output=True, text=True, check=True)
     assert installed.stdout == module.stdout == looked.stdout
     assert "Usage: drs [OPTIONS] COMMAND" in installed.stdout
-    for command in ("run", "status", "list", "claims", "fetch", "readme"):
+    for command in ("run", "status", "list", "claims", "compare", "fetch", "readme"):
         assert f"│ {command} " in installed.stdout, command
     assert installed.stderr == module.stderr == ""
 

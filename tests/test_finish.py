@@ -31,7 +31,7 @@ def test_the_dark_twin_turns_neutral_lines_and_ink_and_keeps_colours_and_cells()
 def test_a_page_shows_both_twins_at_their_size_with_the_numbers_below() -> None:
     tables = [{"caption": "a < b", "columns": ["", "CE"], "rows": [["0.1", "0.5"], ["0.2", None]]}]
     page = finish.finished(
-        '<p><img alt="what it shows" src="../_images/f.svg" /></p>', {"f": (400.0, 200.4)}, {"f": tables}
+        '<p><img alt="what it shows" src="../_images/f.svg" /></p>', {"f": (400.0, 200.4)}, {"f": finish.Behind(tables)}
     )
     for kind, name in (("light", "f"), ("dark", "f-dark")):
         image = f'<img class="figure-{kind}" alt="what it shows" src="../_images/{name}.svg"'
@@ -60,7 +60,9 @@ def test_numbers_are_found_by_the_name_that_the_figure_gets(tmp_path: Path) -> N
     output = {"output_type": "execute_result", "data": {"image/svg+xml": SVG.splitlines(True), finish.NUMBERS: tables}}
     path = tmp_path / "a.ipynb"
     path.write_text(json.dumps({"cells": [{"cell_type": "markdown"}, {"cell_type": "code", "outputs": [output]}]}))
-    assert finish.numbers_of([path]) == {hashlib.sha256(SVG.encode()).hexdigest(): tables}
+    (tmp_path / "story.json").write_text(json.dumps(tables))
+    found = finish.behind_figures([path], tmp_path)
+    assert found == {"story": finish.Behind(tables), hashlib.sha256(SVG.encode()).hexdigest(): finish.Behind(tables)}
 
 
 def test_a_site_gets_its_dark_figures(tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ def constants(frame: pd.DataFrame) -> Figure:
     return figure
 
 
-def _arms(record: Record, attack: str, metric: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def arms(record: Record, attack: str, metric: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Scores of the paired set of one attack: normal, adversarial. Noise is compared on all images."""
     used = record.arrays[f"{attack}.used"].astype(bool)
     if attack.startswith("noise"):
@@ -141,7 +141,7 @@ def roc_curves(records: Sequence[Record], attacks: Sequence[str]) -> Figure:
         for column, attack in enumerate(attacks):
             axes = panels[row, column]
             for metric, line in METRIC_LINES.items():
-                normal, adversarial = _arms(record, attack, metric)
+                normal, adversarial = arms(record, attack, metric)
                 if len(normal) < 2:
                     continue
                 curve = roc(normal, adversarial)
@@ -196,7 +196,7 @@ def histograms(records: Sequence[Record], metric: str, attacks: Sequence[str]) -
     palette = ["#222222", "#999999", "#CC79A7", "#E69F00", "#56B4E9"]
     for axes, record in zip(panels, records):
         every = {"normal": record.arrays[f"normal.{metric}"]}
-        every |= {title(attack): _arms(record, attack, metric)[1] for attack in attacks}
+        every |= {title(attack): arms(record, attack, metric)[1] for attack in attacks}
         finite = np.concatenate([v for v in every.values() if len(v)])
         low, high = np.quantile(finite, [0.01, 1.0])
         edges = np.linspace(low, high + 1e-9, 30)
