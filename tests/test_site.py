@@ -12,10 +12,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 import site_files
 from build import pages
-from site_browser import BROWSER, PHONE, launched, look, served, visit
+from site_browser import BROWSER, COLOURS, PHONE, axe, launched, look, served, visit
+
+from drs.figures.rce_paper import arms
+from drs.records import to_frame
+from drs.roc import auc
+from drs.runner import existing
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -79,9 +85,21 @@ def test_chapters_offer_launch_buttons_that_lead_to_their_notebook(html: Path) -
         assert re.search(rf"https://colab\.research\.google\.com/github/[^\"]+{page}\.ipynb", text), page
 
 
-def test_injected_parameters_are_not_shown(html: Path) -> None:
+def test_injected_parameters_and_the_launch_cell_are_not_shown(html: Path) -> None:
     for page in CHAPTERS:
-        assert "# Parameters" not in (html / f"{page}.html").read_text()
+        text = (html / f"{page}.html").read_text()
+        assert "# Parameters" not in text
+        assert "find_spec" not in text
+
+
+def test_every_page_says_its_licences_and_every_chapter_where_its_numbers_come_from(html: Path) -> None:
+    for page in PAGES:
+        text = (html / f"{page}.html").read_text()
+        assert "CC BY 4.0</a>. Code: MIT licence" in text, page
+    for page in CHAPTERS:
+        text = (html / f"{page}.html").read_text()
+        for part in ("Profile <code", "; device ", "; seeds ", "; code ", "torch ", "of one worker", "Parameters of"):
+            assert part in text or (part, page) == ("; seeds ", "notebooks/04_cost"), (page, part)
 
 
 def test_tables_of_chapters_are_tables(html: Path) -> None:
@@ -169,6 +187,86 @@ def test_a_reader_without_a_mouse_can_walk_and_always_sees_where_she_is(browser:
             assert seen_there or where.startswith("<body"), where  # past the end the walk begins again
             places.add(where)
         assert len(places) >= 30
+
+
+@in_browser
+def test_weight_and_epsilon_move_the_picture_by_keyboard(browser: Browser, address: str) -> None:
+    frame = to_frame(existing("losses", "quick"))
+    with visit(browser, address, "notebooks/03_drs_loss.html", width=PHONE, dark=True) as seen:
+        assert seen.errors == []
+        explorer = seen.page.locator(".explorer")
+        text, panel = explorer.locator(".explorer-text"), explorer.locator("svg").first
+        before, drawing = text.inner_text(), panel.inner_html()
+        assert "epsilon 0.05, weight 0.64: accuracy of DRS" in before
+        seen.page.get_by_label("Budget epsilon").focus()
+        seen.page.keyboard.press("ArrowLeft")
+        assert "epsilon 0.03, weight 0.64" in text.inner_text()
+        assert panel.inner_html() != drawing
+        seen.page.get_by_label("Weight b").focus()
+        seen.page.keyboard.press("Home")
+        seen.page.get_by_label("Attack").select_option("FGSM")
+        mean = frame.loc[frame["variant"] == "ce", "fgsm@0.03"].mean()
+        assert text.inner_text().startswith(f"FGSM, epsilon 0.03, weight 0: accuracy of CE {mean:.3f} [")
+        seen.page.get_by_label("Weight b").focus()
+        seen.page.keyboard.press("End")
+        assert "weight 64: no accuracy of DRS: every training diverged" in text.inner_text()
+        assert seen.page.get_by_label("Weight b").get_attribute("aria-valuetext") == "64"
+        assert not seen.page.locator(".picture:has(+ .explorer)").is_visible()
+
+
+@in_browser
+def test_the_threshold_moves_along_the_roc_curve(browser: Browser, address: str) -> None:
+    records = existing("detection", "quick", arrays=True)[:3]
+    with visit(browser, address, "notebooks/08_detection.html") as seen:
+        text = seen.page.locator(".explorer-text")
+        for loss, name, attack, metric, label in (
+            ("rce", "RCE", "bim@0.1", "k_density", "log K-density"),
+            ("ce", "CE", "ilcm@0.1", "non_me", "non-ME"),
+        ):
+            record = next(r for r in records if r.run.spec["network"]["loss"] == loss)
+            normal, attacked = arms(record, attack, metric)
+            seen.page.get_by_label("Training loss").select_option(name)
+            seen.page.locator(".explorer select").nth(1).select_option(attack)
+            seen.page.get_by_label("Metric").select_option(label)
+            least = np.sort(normal)[int(0.05 * len(normal))]
+            kept = 100 * (normal >= least).mean(), 100 * (attacked >= least).mean()
+            assert text.inner_text().endswith(
+                f"keeps {kept[0]:.1f}% of {len(normal)} normal images and {kept[1]:.1f}% of {len(attacked)} "
+                f"attacked ones. AUC {auc(normal, attacked):.3f}."
+            )
+        slider = seen.page.get_by_label("Threshold")
+        slider.focus()
+        dot = seen.page.locator(".explorer svg").nth(1).locator("circle")
+        places = {dot.get_attribute("cy")}
+        for key, said in (("Home", "keeps 100.0%"), ("End", f"of {len(attacked)} attacked ones")):
+            seen.page.keyboard.press(key)
+            assert said in text.inner_text()
+            places.add(dot.get_attribute("cy"))
+        assert len(places) == 3
+
+
+@in_browser
+def test_without_scripts_pictures_stand_where_the_moving_figures_are(browser: Browser, address: str) -> None:
+    with visit(browser, address, "notebooks/03_drs_loss.html", scripts=False) as seen:
+        assert not seen.page.locator(".explorer").is_visible()
+        picture = seen.page.locator(".picture:has(+ .explorer) img.figure-light")
+        assert "weights of the DRS penalty" in str(picture.get_attribute("alt"))
+        assert picture.is_visible()
+
+
+@in_browser
+@pytest.mark.parametrize("dark", [False, True])
+def test_solutions_fold_and_unfold_by_keyboard(browser: Browser, address: str, dark: bool) -> None:
+    with visit(browser, address, "notebooks/01_anatomy.html", dark=dark) as seen:
+        solution = seen.page.locator(".solution").first
+        content = solution.locator("p:not(.admonition-title)").first
+        assert not content.is_visible()
+        solution.locator("button").focus()
+        seen.page.keyboard.press("Enter")
+        content.wait_for(state="visible")
+        assert axe(seen.page, only=COLOURS) == []
+        seen.page.keyboard.press("Enter")
+        content.wait_for(state="hidden")
 
 
 @in_browser

@@ -2,7 +2,7 @@
 "use strict";
 
 const NAMESPACE = "http://www.w3.org/2000/svg";
-const WIDTH = 360, HEIGHT = 260, LEFT = 60, RIGHT = 18, TOP = 24, BOTTOM = 42;
+const WIDTH = 360, HEIGHT = 260, LEFT = 60, RIGHT = 24, TOP = 24, BOTTOM = 42;
 
 function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
