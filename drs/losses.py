@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from drs._checks import check_target_range, flatten_classes
+from drs._reduction import at_least_float32, check_weight, flatten, reduce
 from drs.distribution import Measure, false_class_squares, measured_values
 from drs.errors import UsageError, unknown
 
@@ -23,33 +23,6 @@ Spread: TypeAlias = Literal["sum_of_squares", "std"]
 
 PUBLISHED_WEIGHT = 128 * 0.005
 """The published b = 0.005 on a batch SUM, as a weight on the batch MEAN at batch 128 (see the page on differences)."""
-
-
-def _flatten(logits: Tensor, target: Tensor, ignore_index: int, reduction: str) -> tuple[Tensor, Tensor, Tensor]:
-    """(M, C) logits of at least float32, (M,) labels safe to index with, (M,) mask of the examples that count."""
-    if reduction not in ("none", "mean", "sum"):
-        raise unknown("reduction", reduction, ("none", "mean", "sum"))
-    flat, labels = flatten_classes(logits, target)
-    check_target_range(labels, flat.shape[1], ignore_index)
-    counted = labels != ignore_index
-    return _at_least_float32(flat), labels.where(counted, 0), counted
-
-
-def _reduce(values: Tensor, counted: Tensor, shape: torch.Size, reduction: str) -> Tensor:
-    """Reduce per-example values (M,): ignored examples are zero and do not enter the mean's denominator."""
-    values = values.where(counted, 0.0)
-    if reduction == "none":
-        return values.reshape(shape)
-    return values.sum() if reduction == "sum" else values.sum() / counted.sum()
-
-
-def _at_least_float32(logits: Tensor) -> Tensor:
-    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
-
-
-def _check_weight(weight: float | Tensor, name: str = "weight") -> None:
-    if isinstance(weight, (int, float)) and not 0.0 <= weight < float("inf"):
-        raise UsageError(f"expected {name} to be a finite number >= 0, got {weight}")
 
 
 def cross_entropy(logits: Tensor, target: Tensor, *, ignore_index: int = -100, reduction: Reduction = "mean") -> Tensor:
@@ -80,8 +53,8 @@ def label_smoothing(
     """
     if not 0.0 <= smoothing <= 1.0:
         raise UsageError(f"expected smoothing in [0, 1], got {smoothing}")
-    _flatten(logits, target, ignore_index, reduction)
-    logits = _at_least_float32(logits)
+    flatten(logits, target, ignore_index, reduction)
+    logits = at_least_float32(logits)
     return F.cross_entropy(logits, target, ignore_index=ignore_index, reduction=reduction, label_smoothing=smoothing)
 
 
@@ -170,11 +143,11 @@ def drs_loss(
     Raises:
         UsageError: Shapes, labels, a weight < 0 or an unknown option.
     """
-    _check_weight(weight)
+    check_weight(weight)
     if batch_reduction not in ("mean", "sum"):
         raise unknown("batch_reduction", batch_reduction, ("mean", "sum"))
-    flat, labels, counted = _flatten(logits, target, ignore_index, reduction)
-    loss = F.cross_entropy(_at_least_float32(logits), target, ignore_index=ignore_index, reduction=reduction)
+    flat, labels, counted = flatten(logits, target, ignore_index, reduction)
+    loss = F.cross_entropy(at_least_float32(logits), target, ignore_index=ignore_index, reduction=reduction)
     if not isinstance(weight, Tensor) and weight == 0.0:
         return loss
     penalty = drs_penalty(flat, labels, measure=measure, spread=spread, top_k=top_k, count_true_class=count_true_class)
@@ -182,7 +155,7 @@ def drs_loss(
         penalty = penalty * (flat.argmax(dim=1) == labels)
     if batch_reduction == "sum":
         penalty = penalty * counted.sum()
-    return loss + weight * _reduce(penalty, counted, target.shape, reduction)
+    return loss + weight * reduce(penalty, counted, target.shape, reduction)
 
 
 def rce_loss(logits: Tensor, target: Tensor, *, ignore_index: int = -100, reduction: Reduction = "mean") -> Tensor:
@@ -195,10 +168,10 @@ def rce_loss(logits: Tensor, target: Tensor, *, ignore_index: int = -100, reduct
 
     Args, returns and errors are those of :func:`cross_entropy`.
     """
-    flat, labels, counted = _flatten(logits, target, ignore_index, reduction)
+    flat, labels, counted = flatten(logits, target, ignore_index, reduction)
     log_probabilities = torch.log_softmax(flat, dim=1)
     false_sum = log_probabilities.scatter(1, labels.unsqueeze(1), 0.0).sum(dim=1)
-    return _reduce(-false_sum / (flat.shape[1] - 1), counted, target.shape, reduction)
+    return reduce(-false_sum / (flat.shape[1] - 1), counted, target.shape, reduction)
 
 
 def confidence_penalty(
@@ -208,12 +181,12 @@ def confidence_penalty(
 
     Args, returns and errors are those of :func:`cross_entropy`; weight >= 0.
     """
-    _check_weight(weight)
-    flat, labels, counted = _flatten(logits, target, ignore_index, reduction)
+    check_weight(weight)
+    flat, labels, counted = flatten(logits, target, ignore_index, reduction)
     log_probabilities = torch.log_softmax(flat, dim=1)
     entropy = -(log_probabilities.exp() * log_probabilities).sum(dim=1)
     loss = F.nll_loss(log_probabilities, labels, reduction="none") - weight * entropy
-    return _reduce(loss, counted, target.shape, reduction)
+    return reduce(loss, counted, target.shape, reduction)
 
 
 def logit_squeezing(
@@ -223,10 +196,10 @@ def logit_squeezing(
 
     Args, returns and errors are those of :func:`cross_entropy`; weight >= 0.
     """
-    _check_weight(weight)
-    flat, labels, counted = _flatten(logits, target, ignore_index, reduction)
+    check_weight(weight)
+    flat, labels, counted = flatten(logits, target, ignore_index, reduction)
     loss = F.cross_entropy(flat, labels, reduction="none") + weight * flat.square().sum(dim=1)
-    return _reduce(loss, counted, target.shape, reduction)
+    return reduce(loss, counted, target.shape, reduction)
 
 
 LossFunction: TypeAlias = Callable[..., Tensor]

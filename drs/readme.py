@@ -9,6 +9,7 @@ from drs.claims import as_markdown, reseeded_markdown, verdicts
 from drs.errors import UsageError
 from drs.paths import project_root
 from drs.records import to_frame
+from drs.report import FRAGMENTS
 from drs.runner import existing
 
 BEGIN, END = "<!-- claims:begin -->", "<!-- claims:end -->"
@@ -39,7 +40,7 @@ def texts() -> dict[str, str]:
     generated = {
         "claims.md": as_markdown(found, prefix="../") + "\n",
         "reseeded.md": reseeded_markdown() + "\n",
-    }
+    } | {f"report_{table.__name__}.md": table() + "\n" for table in FRAGMENTS}
     readme = fill((project_root() / "README.md").read_text(encoding="utf-8"), as_markdown(found))
     return {"README.md": readme} | {f"book/_generated/{name}": text for name, text in generated.items()}
 

@@ -1,38 +1,57 @@
-"""Parts of the book that are written from records: the committed ones are fresh."""
+"""The pages around the chapters: glossary, notation, bibliography, licence and citation."""
 
 from __future__ import annotations
 
-import json
+import re
+from pathlib import Path
 
-from drs.notebook import parameters
-from drs.paths import project_root
-from drs.readme import texts
-from drs.records import Record, Run
-
-
-def test_parameters_say_what_is_common_and_what_varies() -> None:
-    records = [
-        Record(
-            Run("losses", 1, {"images": 300, "network": {"loss": loss, "seed": seed}, "epsilons": [0.0, 0.1]}),
-            "quick", {}, 1.0, "", {}, "", "",
-        )
-        for seed, loss in enumerate(["ce", "drs", "ce", "ce", "ce", "ce", "ce"])
-    ]  # fmt: skip
-    assert parameters(records) == {
-        "epsilons": "[0.0,0.1]",
-        "images": "300",
-        "network.loss": "ce, drs",
-        "network.seed": "7 values from 0 to 6",
-    }
+ROOT = Path(__file__).resolve().parent.parent
+BOOK = ROOT / "book"
 
 
-def test_every_committed_part_is_what_the_records_give_now() -> None:
-    root = project_root()
-    stale = [name for name, text in texts().items() if (root / name).read_text(encoding="utf-8") != text]
-    assert stale == [], "run 'make notebooks' and look at what changed"
+def entries() -> dict[str, str]:
+    """Every term of the glossary and its definition in one line."""
+    block = re.search(r"```\{glossary\}\n:sorted:\n\n(.*)```", (BOOK / "glossary.md").read_text(), flags=re.DOTALL)
+    assert block is not None
+    found: dict[str, str] = {}
+    for part in block[1].strip().split("\n\n"):
+        term, *lines = part.split("\n")
+        assert lines
+        assert term not in found, term
+        assert all(line.startswith("  ") for line in lines), term
+        found[term] = " ".join(line.strip() for line in lines)
+    return found
 
 
-def test_the_front_page_has_the_numbers_of_its_figure() -> None:
-    tables = json.loads((project_root() / "book" / "_generated" / "story.json").read_text())
-    assert [table["caption"].partition(":")[0] for table in tables] == ["FGSM", "PGD-20", "worst case"]
-    assert all(row[0] for table in tables for row in table["rows"])
+def test_a_definition_is_one_to_three_sentences() -> None:
+    assert len(entries()) >= 50
+    for term, text in entries().items():
+        plain = re.sub(r"\$[^$]*\$|\{[a-z:]+\}`[^`]*`", "x", text)
+        sentences = re.findall(r"[.](?= [A-Z]|$)", plain)
+        assert plain.endswith("."), term
+        assert 1 <= len(sentences) <= 3, (term, plain)
+
+
+def test_every_term_that_a_page_uses_is_defined() -> None:
+    terms = {term.lower() for term in entries()}
+    for page in BOOK.glob("*.md"):
+        for used in re.findall(r"\{term\}`(?:[^`<]*<)?([^`>]+)>?`", page.read_text()):
+            assert used.lower() in terms, (page.name, used)
+
+
+def test_every_equation_of_the_notation_is_labelled_and_referred_to() -> None:
+    text = (BOOK / "notation.md").read_text()
+    labels = re.findall(r"```\{math\}\n:label: (\S+)", text)
+    assert labels == ["notation-drs", "notation-rce", "notation-non-me", "notation-kd", "notation-cw-wb"]
+    assert text.count("```{math}") == len(labels)
+    glossary = (BOOK / "glossary.md").read_text()
+    assert {label for label in labels if f"{{eq}}`{label}`" in glossary} == set(labels)
+
+
+def test_every_reference_has_a_link() -> None:
+    text = (BOOK / "references.bib").read_text()
+    found = re.findall(r"^@\w+\{(\w+),(.*?)^\}", text, flags=re.MULTILINE | re.DOTALL)
+    assert len(found) == text.count("\n@") + 1
+    for key, fields in found:
+        arxiv = re.search(r"eprint = \{\d{4}\.\d{4,5}\},\n  archivePrefix = \{arXiv\}", fields)
+        assert arxiv or re.search(r"doi = \{10\.\d{4,}/\S+\}|url = \{https://\S+\}", fields), key
