@@ -123,6 +123,7 @@ def test_feedback_says_what_to_look_at_and_shows_no_test_code(grades: Path) -> N
     assert len(list((grades / "feedback").rglob("*.md"))) == len(EXPECTED.read_text().splitlines()) - 1
 
 
+@pytest.mark.filterwarnings("ignore:The inplace keyword")
 def test_otter_itself_gives_the_same_scores(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """``otter run`` goes through a Jupyter kernel; ours runs the cells in IPython."""
     from otter.api import grade_submission
