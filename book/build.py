@@ -31,16 +31,8 @@ HTML = BUILD / "html"
 PROFILES = ("smoke", "quick", "paper")
 NOT_INPUTS = {"__pycache__", ".ipynb_checkpoints", "smoke"}
 """Folders whose content no page is made from (records of smoke runs among them)."""
-
-
-MATHJAX = (
-    "startup.js",
-    "core.js",
-    "input/tex.js",
-    "output/chtml.js",
-    "output/chtml/fonts/tex.js",
-    "a11y/assistive-mml.js",
-)
+MATHJAX = ("startup.js", "core.js", *(f"{n}.js" for n in ("input/tex", "output/chtml", "output/chtml/fonts/tex")))
+MATHJAX += ("a11y/assistive-mml.js",)
 """The parts that pages need, two thirds of the bundle; ``mathjax3_config`` in _config.yml loads them."""
 PROBLEM = re.compile("WARNING|ERROR|CRITICAL|Error:")
 

@@ -234,7 +234,7 @@ def test_the_threshold_moves_along_the_roc_curve(browser: Browser, address: str)
                 f"keeps {kept[0]:.1f}% of {len(normal)} normal images and {kept[1]:.1f}% of {len(attacked)} "
                 f"attacked ones. AUC {auc(normal, attacked):.3f}."
             )
-        slider = seen.page.get_by_label("Threshold")
+        slider = seen.page.get_by_role("slider", name="Threshold")
         slider.focus()
         dot = seen.page.locator(".explorer svg").nth(1).locator("circle")
         places = {dot.get_attribute("cy")}
