@@ -114,7 +114,7 @@ grade: install $(ASSIGNMENTS) ## Grade the notebooks in SUBMISSIONS: one CSV, an
 
 student: install ## Open ASSIGNMENT (a1 to a4) in JupyterLab, in a copy of your own under notebooks/assignments/work
 	@notebook=$$($(CLASSROOM) student $(ASSIGNMENT)); echo "your copy: $$notebook"; \
-	  exec $(BIN)/jupyter lab "$$notebook" $$(test "$$(id -u)" != 0 || echo --allow-root) $(LAB_OPTIONS)
+	  exec $(BIN)/jupyter lab "$$notebook" --ServerApp.root_dir="$(CURDIR)" $$(test "$$(id -u)" != 0 || echo --allow-root) $(LAB_OPTIONS)
 
 clean: ## Remove everything that was built; keep .venv, data and records
 	@rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -6,6 +6,7 @@ import ast
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,26 @@ def test_a_student_version_holds_no_solution_and_no_hidden_test(name: str, built
     assert len(secrets(master(name))) > 60
 
 
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("a1_softmax", "shifted = logits - logits.amax(dim=1, keepdim=True)"),  # within a solved cell
+        ("a2_attacks", "return float(right.all(dim=0).float().mean())"),
+        ("a3_detection", "predicted = logits.argmax(dim=1, keepdim=True)"),
+        ("a4_capstone", "robust = worst_case_accuracy >= 0.5"),  # a line marked as solved
+        ("a4_capstone", "assert left <= 0.1, ("),  # a hidden test as the master has it
+        ("a4_capstone", "found = float(zero_gradient_share(Half(), images, torch.zeros(8, dtype=torch.int64)))"),
+    ],
+)
+def test_what_is_secret_is_known(name: str, line: str, built: Path) -> None:
+    assert line in secrets(master(name))
+    assert line not in (built / "student" / f"{name}.ipynb").read_text()
+
+
+def test_the_written_answer_is_secret() -> None:
+    assert any(line.startswith("The claim was 93% accuracy") for line in secrets(master("a4_capstone")))
+
+
 @each
 def test_a_leak_would_be_seen(name: str, built: Path) -> None:
     student = json.loads((built / "student" / f"{name}.ipynb").read_text())
@@ -87,6 +108,8 @@ def test_two_builds_give_the_same_bytes(name: str, built: Path, tmp_path: Path) 
     build(tmp_path, [name])
     for path in (f"student/{name}.ipynb", *(f"autograder/{name}.{kind}" for kind in ("ipynb", "zip", "json"))):
         assert (tmp_path / path).read_bytes() == (built / path).read_bytes(), path
+    with zipfile.ZipFile(built / "autograder" / f"{name}.zip") as archive:
+        assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
 
 @each
@@ -122,6 +145,15 @@ def test_outside_a_checkout_a_notebook_fetches_the_published_course(name: str) -
     assert repository == REPOSITORY
     setup = text(json.loads(student_notebook(name).read_text())["cells"][1])
     assert f"git clone -q --depth 1 {repository} " in setup
+
+
+@each
+def test_the_course_page_opens_it_in_colab_and_binder(name: str) -> None:
+    place = REPOSITORY.removeprefix("https://github.com/")
+    page = (ROOT / "book" / "course.md").read_text()
+    path = student_notebook(name).relative_to(ROOT).as_posix()
+    assert f"(https://colab.research.google.com/github/{place}/blob/main/{path})" in page
+    assert f"(https://mybinder.org/v2/gh/{place}/main?labpath={path})" in page
 
 
 @each
@@ -214,6 +246,11 @@ def test_an_assignment_nobody_knows_is_a_problem(tmp_path: Path) -> None:
     found = identify(path, tmp_path, NAMES)
     assert (found.assignment, found.student) == ("", "ada")
     assert found.problem == "unknown assignment a7_quantum: expected one of " + ", ".join(NAMES)
+
+
+def test_a_notebook_in_the_wrong_folder_is_a_problem(tmp_path: Path) -> None:
+    found = identify(hand_in(tmp_path, "a1_softmax/ada.ipynb", "a2_attacks"), tmp_path, NAMES)
+    assert found.problem == "the notebook is of assignment a2_attacks, but its path says a1_softmax"
 
 
 def test_hidden_files_are_no_submissions(tmp_path: Path) -> None:

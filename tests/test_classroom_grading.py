@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -121,6 +122,45 @@ def test_feedback_says_what_to_look_at_and_shows_no_test_code(grades: Path) -> N
     endless = (grades / "feedback" / "a1_softmax" / "endless.md").read_text()
     assert "Not graded (time limit): stopped at the time limit" in endless
     assert len(list((grades / "feedback").rglob("*.md"))) == len(EXPECTED.read_text().splitlines()) - 1
+
+
+def test_what_a_notebook_leaves_behind_is_ended(built: Path, tmp_path: Path) -> None:
+    """An answer that exits costs its question; a thread does not hold the grader up; a process does not stay."""
+    mark = "import sys; 'left behind by a submission'; import time; time.sleep(600)"
+    cells = known_wrong.code_cells("a1_softmax", built)
+    added = {
+        "exits": known_wrong.edited(cells, (("    powers = shifted.exp()", "    import sys\n\n    sys.exit(1)"),)),
+        "thread": [*cells, "import threading, time\nthreading.Thread(target=time.sleep, args=(600,)).start()"],
+        "process": [*cells, f"import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', {mark!r}])"],
+        "draws": [
+            *cells,
+            "%matplotlib inline\nimport matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()\n!echo done",
+        ],
+    }
+    (tmp_path / "in").mkdir()
+    for name, sources in added.items():
+        text = known_wrong.notebook(name, sources, "a1_softmax")
+        (tmp_path / "in" / f"{name}.ipynb").write_text(text, encoding="utf-8")
+    done = classroom("grade", str(tmp_path / "in"), "--built", str(built), "--out", str(tmp_path), "--seconds", "60")
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "grades.csv").open(encoding="utf-8") as file:
+        found = {row["student"]: (row["status"], row["score"], row["q1"]) for row in csv.DictReader(file)}
+    assert found == {
+        name: ("graded", "17" if name == "exits" else "20", "0" if name == "exits" else "3") for name in added
+    }
+    import psutil
+
+    assert [one for one in psutil.process_iter() if mark in " ".join(_command_line(one))] == []
+
+
+def _command_line(process: Any) -> list[str]:
+    import psutil
+
+    try:
+        line: list[str] = process.cmdline()
+        return line
+    except psutil.Error:
+        return []
 
 
 @pytest.mark.filterwarnings("ignore:The inplace keyword")

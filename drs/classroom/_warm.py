@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+
 import foolbox  # noqa: F401
 import torch
+from tqdm import tqdm
 
 torch.set_num_threads(1)  # before the first operation: a forked process must not inherit a pool of threads
+
+tqdm.set_lock(threading.RLock())  # its own one is a semaphore that a killed process would leave behind
 
 import drs.attacks  # noqa: E402
 import drs.classroom._worker  # noqa: E402, F401
