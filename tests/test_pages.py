@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
+
+import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"
@@ -55,3 +58,43 @@ def test_every_reference_has_a_link() -> None:
     for key, fields in found:
         arxiv = re.search(r"eprint = \{\d{4}\.\d{4,5}\},\n  archivePrefix = \{arXiv\}", fields)
         assert arxiv or re.search(r"doi = \{10\.\d{4,}/\S+\}|url = \{https://\S+\}", fields), key
+
+
+def test_the_citation_is_valid_and_names_the_version_that_is_installed() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert {"cff-version", "message", "title", "authors", "type", "version", "license", "references"} <= set(citation)
+    assert citation["cff-version"] == "1.2.0"
+    assert citation["version"] == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert citation["license"] == "MIT"  # the schema reads a list as a choice between licences, which this is not
+    for reference in citation["references"]:
+        assert {"type", "title", "authors", "year", "url"} <= set(reference)
+        assert all({"family-names", "given-names"} <= set(author) for author in reference["authors"])
+
+
+def test_the_licence_says_which_part_is_under_which() -> None:
+    text = (ROOT / "LICENSE").read_text()
+    assert text.startswith("MIT License\n")
+    assert "https://creativecommons.org/licenses/by/4.0/legalcode" in text
+    footer = yaml.safe_load((ROOT / "_config.yml").read_text())["html"]["extra_footer"]
+    assert "creativecommons.org/licenses/by/4.0/" in footer
+    assert "MIT" in footer
+
+
+def test_the_changelog_has_the_form_of_keep_a_changelog() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text()
+    versions = re.findall(r"^## (.*)$", text, flags=re.MULTILINE)
+    assert versions[0] == "[Unreleased]"
+    assert all(re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d{2}-\d{2}", version) for version in versions[1:])
+    kinds = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    assert set(re.findall(r"^### (.*)$", text, flags=re.MULTILINE)) <= kinds
+
+
+def test_what_contributors_are_told_to_open_is_there() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    for path in re.findall(r"`((?:drs|tests|book|notebooks|data)/[\w/.]+?)/?(?:::(\w+))?`", text):
+        file, test = path
+        if "NAME" not in file and "NN_" not in file:
+            assert (ROOT / file).exists(), file
+            assert not test or f"def {test}(" in (ROOT / file).read_text(), test
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    assert set(re.findall(r"(?:`|^)make ([a-z-]+)", text, flags=re.MULTILINE)) <= targets
