@@ -109,7 +109,7 @@ def execute(target: Path, parameters: dict[str, Any], jobs: int) -> list[Path]:
     if not notebooks:
         raise BuildError(f"expected notebooks in {ROOT / 'notebooks'}, found none")
     results = Path(os.environ.get("DRS_RESULTS") or ROOT / "data" / "results")
-    shared = digest(found(ROOT / "drs", ROOT / "data" / "published", results, ROOT / "requirements.lock"))
+    shared = digest(found(ROOT / "drs", ROOT / "data" / "published", ROOT / "data" / "benchmarks", results, ROOT / "requirements.lock"))
     keys = {n: digest([Path(__file__)], shared, sources(normalise(read(n))), json.dumps(parameters)) for n in notebooks}
     say(f"notebooks: {len(notebooks)}, {' '.join(f'{k}={v}' for k, v in parameters.items())}, {jobs} at a time")
     target.mkdir(parents=True, exist_ok=True)
