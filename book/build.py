@@ -66,7 +66,7 @@ def digest(files: Iterable[Path], *more: str) -> str:
 
 
 def source_notebooks() -> list[Path]:
-    """The chapters, in reading order."""
+    """The chapters, in the order of their numbers."""
     return sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
@@ -109,7 +109,8 @@ def execute(target: Path, parameters: dict[str, Any], jobs: int) -> list[Path]:
     if not notebooks:
         raise BuildError(f"expected notebooks in {ROOT / 'notebooks'}, found none")
     results = Path(os.environ.get("DRS_RESULTS") or ROOT / "data" / "results")
-    shared = digest(found(ROOT / "drs", ROOT / "data" / "published", ROOT / "data" / "benchmarks", results, ROOT / "requirements.lock"))
+    data = [ROOT / "data" / name for name in ("published", "benchmarks")]
+    shared = digest(found(ROOT / "drs", *data, results, ROOT / "requirements.lock"))
     keys = {n: digest([Path(__file__)], shared, sources(normalise(read(n))), json.dumps(parameters)) for n in notebooks}
     say(f"notebooks: {len(notebooks)}, {' '.join(f'{k}={v}' for k, v in parameters.items())}, {jobs} at a time")
     target.mkdir(parents=True, exist_ok=True)

@@ -67,29 +67,22 @@ def architectures() -> str:
 
 
 def trainings() -> str:
-    """The hyperparameters of the networks of each experiment at each scale."""
-    rows = []
+    """The hyperparameters of the networks at each scale; experiments that train alike share a row."""
+    rows: dict[tuple[str, ...], list[str]] = {}
     for profile, dataset in TRAINED:
         for name in EXPERIMENTS:
-            specs = _trainings(plan(name, profile, dataset=dataset))
-            if specs:
-                images = {spec.train_size for spec in specs}
-                rows.append(
-                    [
-                        f"{profile}, {dataset}",
-                        f"`{name}`",
-                        len(specs),
-                        ", ".join(sorted({f"`{spec.model}`" for spec in specs})),
-                        "all" if images == {None} else _range(size for size in images if size is not None),
-                        _range(spec.steps for spec in specs),
-                        _range(spec.batch_size for spec in specs),
-                        _range(spec.learning_rate for spec in specs),
-                        _range(spec.weight_decay for spec in specs),
-                        ", ".join(sorted({spec.schedule for spec in specs})),
-                    ]
+            if specs := _trainings(plan(name, profile, dataset=dataset)):
+                settings = (
+                    f"{profile}, {dataset}",
+                    ", ".join(sorted({spec.model for spec in specs})),
+                    _range(spec.steps for spec in specs),
+                    _range(spec.batch_size for spec in specs),
+                    f"rate {_range(spec.learning_rate for spec in specs)} ({specs[0].schedule}), "
+                    f"decay {_range(spec.weight_decay for spec in specs)}",
                 )
-    header = ["profile, data", "experiment", "networks", "models", "training images", "updates", "batch"]
-    return markdown([*header, "learning rate", "weight decay", "schedule"], rows)
+                rows.setdefault(settings, []).append(f"{name}: {len(specs)}")
+    header = ["profile, data", "models", "updates", "batch", "learning rate (schedule), weight decay", "networks"]
+    return markdown(header, [[*settings, ", ".join(names)] for settings, names in rows.items()])
 
 
 def attacks(epsilon: float = 0.05) -> str:

@@ -121,13 +121,15 @@ def test_parameters_are_counted() -> None:
     assert "reseeded" not in table
 
 
-def test_trainings_are_those_of_the_plan() -> None:
+def test_trainings_are_those_of_the_plan_and_stand_once() -> None:
     table = report.trainings()
-    cells = ["all", "1,080", "128", "0.1", "0.0002", "cosine"]
-    assert row(table, "quick, mnist5k", "`detection`")[2:] == ["12", "`resnet`, `small_conv`", *cells]
-    assert row(table, "paper, cifar10", "`detection`")[5] == "90,000"
+    rate = "rate 0.1 (cosine), decay 0.0002"
+    assert row(table, "quick, mnist5k", "resnet, small_conv", "1,080")[3:] == ["128", rate, "detection: 12"]
+    alike = row(table, "quick, mnist5k", "small_conv", "1,080")
+    assert alike[3:] == ["128", rate, "theory: 3, constant: 9, whitebox: 9"]
+    assert "rate 0.1 (step)" in row(table, "paper, cifar10", "resnet", "90,000")[4]
     steps = [run.spec["network"]["steps"] for run in plan("correlation", "quick")]
-    assert row(table, "quick, mnist5k", "`correlation`")[5] == f"{min(steps)} to {max(steps)}"
+    assert row(table, "quick, mnist5k", "small_conv", f"{min(steps)} to {max(steps)}")[5] == "correlation: 60"
 
 
 def test_attacks_show_their_settings() -> None:

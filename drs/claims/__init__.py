@@ -11,7 +11,7 @@ from drs.runner import existing, plan
 from drs.scales import Scale, complete_scales
 
 CLAIMS: dict[str, Claim] = {claim.id: claim for claim in (*drs_paper.CLAIMS, *stress_rules.CLAIMS, *rce_list.CLAIMS)}
-"""Every claim by its id, in the order of the book."""
+"""Every claim by its id, in the order of the chapters' numbers."""
 
 
 def get_claim(claim_id: str) -> Claim:
