@@ -119,7 +119,7 @@ def ablations(frame: pd.DataFrame, groups: Mapping[str, Sequence[str]], metric: 
     present = {title: [v for v in names if (rows["variant"] == v).any()] for title, names in groups.items()}
     present = {title: names for title, names in present.items() if names}
     figure = Figure(figsize=(7.5, 0.6 + 0.27 * sum(len(names) + 0.9 for names in present.values())))
-    figure.set_layout_engine("constrained")
+    figure.set_layout_engine("tight")  # the constrained one solves so many panels to other last digits every time
     panels = figure.subplots(
         len(present), 1, sharex=True, squeeze=False, height_ratios=[len(names) + 0.6 for names in present.values()]
     )[:, 0]
