@@ -261,7 +261,7 @@ def test_solutions_fold_and_unfold_by_keyboard(browser: Browser, address: str, d
         solution = seen.page.locator(".solution").first
         content = solution.locator("p:not(.admonition-title)").first
         assert not content.is_visible()
-        solution.locator("button").focus()
+        solution.locator("button.toggle-button").focus()
         seen.page.keyboard.press("Enter")
         content.wait_for(state="visible")
         assert axe(seen.page, only=COLOURS) == []
