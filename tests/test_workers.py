@@ -114,6 +114,14 @@ def members(group: int) -> list[int]:
     return alive
 
 
+def left_over(group: int) -> list[int]:
+    """Processes of a group that have not ended a minute after their leader; the last ones close pipes for a moment."""
+    deadline = time.monotonic() + 60
+    while members(group) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return members(group)
+
+
 def test_a_worker_that_dies_loses_only_its_run_and_one_that_always_dies_is_told(tmp_path: Path) -> None:
     sweep = Sweep(tmp_path, deaths=[0, 1, 0, 0, 99], seconds=[0.3] * 5)
     with sweep.start() as process:
@@ -137,10 +145,7 @@ def test_stopped_and_killed_in_the_middle_it_goes_on_where_it_was(
         sweep.wait_for(1, process)
         os.kill(process.pid, signal.SIGKILL)
         process.wait(timeout=60)
-        deadline = time.monotonic() + 60
-        while members(process.pid) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert members(process.pid) == []
+        assert left_over(process.pid) == []
     killed = sweep.records()
     assert 1 <= len(killed) < 8
 
@@ -151,7 +156,7 @@ def test_stopped_and_killed_in_the_middle_it_goes_on_where_it_was(
     assert process.returncode == 130
     assert told.splitlines()[-1] == "drs: stopped; run the same command again to go on"
     assert "Traceback" not in told
-    assert members(process.pid) == []
+    assert left_over(process.pid) == []
     stopped = sweep.records()
     assert len(stopped) == 8
     assert {path: stopped[path] for path in killed} == killed
