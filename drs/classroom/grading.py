@@ -137,7 +137,7 @@ def _kill(process: BaseProcess) -> None:
     """End a submission's process and those it started."""
     import psutil
 
-    for one in _tree(process):
+    for one in _tree(process) if process.is_alive() else []:  # the number of an ended one may be another's by now
         with contextlib.suppress(psutil.Error):
             one.kill()
     if hasattr(os, "killpg") and process.pid is not None:
