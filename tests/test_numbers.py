@@ -139,3 +139,11 @@ def test_a_figure_of_a_chapter_gives_back_the_records_it_was_drawn_from() -> Non
 @pytest.mark.parametrize(("value", "shown"), [(0.123456, "0.1235"), (12345.6, "1.235e+04"), (NAN, ""), (0.0, "0")])
 def test_four_digits(value: float, shown: str) -> None:
     assert numbers.text(value) == shown
+
+
+def test_a_band_of_nothing_but_nan_is_no_interval() -> None:
+    figure = Figure()
+    axes = figure.subplots()
+    axes.plot([0.0, 0.1], [1.0, 0.5], label="CE")
+    axes.fill_between([0.0, 0.1], [np.nan, np.nan], [np.nan, np.nan])
+    assert len(numbers.tables(figure)[0]["rows"]) == 2

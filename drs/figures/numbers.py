@@ -182,6 +182,8 @@ def _intervals(axes: Axes, upright: bool) -> Iterator[tuple[str, Values, Values,
             yield to_hex(line.get_color()), place[::3], value[::3], value[1::3]
     for band in axes.collections:
         if isinstance(band, FillBetweenPolyCollection):
+            if not band.get_paths():  # nothing but NaN, as with a single seed
+                continue
             corners = np.asarray(band.get_paths()[0].vertices, float)
             half = (len(corners) - 3) // 2  # start, one side, the turn, the other side backwards, the closing point
             edge, back = corners[1 : half + 1], corners[half + 2 : -1][::-1]
