@@ -112,7 +112,7 @@ grade: install $(ASSIGNMENTS) ## Grade the notebooks in SUBMISSIONS: one CSV, an
 	@$(CLASSROOM) grade "$(SUBMISSIONS)" --jobs $(WORKERS) --seconds $(LIMIT_SECONDS) --memory $(LIMIT_MIB) \
 	  $(if $(OUT),--out "$(OUT)")
 
-student: install ## Open ASSIGNMENT (a1 to a4) in JupyterLab, in a copy of your own under notebooks/assignments/work
+student: install ## Open ASSIGNMENT (a1 to a4) in JupyterLab, in a copy of your own under notebooks/assignments/mine
 	@notebook=$$($(CLASSROOM) student $(ASSIGNMENT)); echo "your copy: $$notebook"; \
 	  exec $(BIN)/jupyter lab "$$notebook" --ServerApp.root_dir="$(CURDIR)" $$(test "$$(id -u)" != 0 || echo --allow-root) $(LAB_OPTIONS)
 

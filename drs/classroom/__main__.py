@@ -115,7 +115,7 @@ def student(
     """Put the student version of an assignment into your folder, unless it is there, and print its path."""
     full = next((known for known in assignment_names() if known.startswith(name)), name)
     source = student_notebook(full)
-    target = (source.parent.parent / "work" if folder is None else folder) / source.name
+    target = (source.parent.parent / "mine" if folder is None else folder) / source.name
     target.parent.mkdir(parents=True, exist_ok=True)
     if not target.exists():
         shutil.copy(source, target)
