@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -130,11 +131,10 @@ def test_the_profile_is_quick_unless_said_and_results_go_where_told(
     assert row(drs("status")[1])[:3] == ["counter", "0", "3"]
 
 
-def test_all_runs_every_experiment(drs: Command, counter: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in EXPERIMENTS if name != "counter"]:
-        monkeypatch.delitem(EXPERIMENTS, name)
-    monkeypatch.setitem(EXPERIMENTS, "second", replace(EXPERIMENTS["counter"], name="second"))
-    status, out, _ = drs("run", "all", "-p", "smoke", "--workers", "1")
+def test_all_runs_every_experiment(drs: Command, counter: list[int]) -> None:
+    first = EXPERIMENTS["counter"]
+    with patch.dict(EXPERIMENTS, {"counter": first, "second": replace(first, name="second")}, clear=True):
+        status, out, _ = drs("run", "all", "-p", "smoke", "--workers", "1")
     assert status == 0
     assert out.splitlines() == [f"{name}: 3 computed, 0 found, profile smoke" for name in ("counter", "second")]
     assert counter == [0, 1, 2, 0, 1, 2]

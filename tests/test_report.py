@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import pandas as pd
 import pytest
@@ -27,7 +29,7 @@ def row(table: str, *first: str) -> list[str]:
 
 
 @pytest.fixture
-def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """One experiment on data and one without, each of two runs; records of one and of both, by hand."""
 
     def grid(profile: Profile, dataset: str) -> list[Spec]:
@@ -46,19 +48,14 @@ def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "some": Experiment("some", 1, "some runs", grid, run),
         "clock": Experiment("clock", 1, "a clock", timed, run),
     }
-    for registry, kept in (
-        (EXPERIMENTS, every),
-        (CLAIMS, {"A1": replace(get_claim("A1"), experiment="some", judge=judge)}),
-    ):
-        for name in list(registry):
-            monkeypatch.delitem(registry, name)
-        for name, value in kept.items():
-            monkeypatch.setitem(registry, name, value)
+    claims = {"A1": replace(get_claim("A1"), experiment="some", judge=judge)}
     monkeypatch.setenv("DRS_RESULTS", str(tmp_path))
-    for name, seconds in (("some", [90.0]), ("clock", [30.0, 60.0])):
-        for planned, spent in zip(plan(name, "quick"), seconds):
-            versions = {"torch": "2.6.0"}
-            write_record(Record(planned, "quick", {"x": 1.0}, spent, "a CPU", versions, "abc", "2025-01-02"), tmp_path)
+    with patch.dict(EXPERIMENTS, every, clear=True), patch.dict(CLAIMS, claims, clear=True):
+        for name, seconds in (("some", [90.0]), ("clock", [30.0, 60.0])):
+            for planned, spent in zip(plan(name, "quick"), seconds):
+                record = Record(planned, "quick", {"x": 1.0}, spent, "a CPU", {"torch": "2.6.0"}, "abc", "2025-01-02")
+                write_record(record, tmp_path)
+        yield
 
 
 @pytest.mark.usefixtures("two")

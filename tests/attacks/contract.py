@@ -33,8 +33,8 @@ def assert_kept(attack: Attack, trained: Network, digits: Dataset, device: torch
         if device.type == "mps" and dtype == torch.float64:
             continue
         _assert_result(attack, copy.deepcopy(trained).to(device, dtype), digits, device, dtype)
-    _assert_model_as_it_was(attack, digits)
-    _assert_seeded(attack, trained, digits, random)
+    assert_model_as_it_was(attack, digits)
+    assert_seeded(attack, trained, digits, random)
     empty = attack(trained, torch.zeros(0, 1, 28, 28), torch.zeros(0, dtype=torch.int64))
     assert empty.inputs.shape == (0, 1, 28, 28)
 
@@ -62,7 +62,8 @@ def _assert_result(attack: Attack, model: nn.Module, digits: Dataset, device: to
     assert not found.inputs.requires_grad
 
 
-def _assert_model_as_it_was(attack: Attack, digits: Dataset) -> None:
+def assert_model_as_it_was(attack: Attack, digits: Dataset) -> None:
+    """Training mode, a frozen layer in evaluation mode, gradients, running statistics and flags all come back."""
     model = build_model("small_conv", channels=1, classes=10, seed=0, width=16)
     inputs, labels = digits.test.first(2).to_float()
     model.train()
@@ -77,11 +78,15 @@ def _assert_model_as_it_was(attack: Attack, digits: Dataset) -> None:
     assert [m.training for m in model.modules()] == modes
     assert [p.requires_grad for p in model.parameters()] == flags
     assert all(torch.equal(model.state_dict()[key], value) for key, value in state.items())
+    assert model.classifier.bias.grad is not None
     assert torch.equal(model.classifier.bias.grad, torch.full((10,), 3.0))
     assert all(p.grad is None for name, p in model.named_parameters() if name != "classifier.bias")
+    assert inputs.grad is None
+    assert not inputs.requires_grad
 
 
-def _assert_seeded(attack: Attack, trained: Network, digits: Dataset, random: bool) -> None:
+def assert_seeded(attack: Attack, trained: Network, digits: Dataset, random: bool) -> None:
+    """The same images from the same seed, with gradients off too; the global generator stays where it was."""
     inputs, labels = digits.test.first(4).to_float()
     torch.manual_seed(1)
     before = torch.get_rng_state()

@@ -14,6 +14,7 @@ from drs.attacks import BIM, FGSM, ILCM, PGD, Attack, TargetedPGD, UniformNoise
 from drs.attacks.base import TOLERANCE, attackable, distance, project
 from drs.datasets import Dataset
 from drs.models import Network, build_model
+from tests.attacks.contract import assert_model_as_it_was, assert_seeded
 
 ATTACKS: list[Attack] = [
     FGSM(epsilon=0.06),
@@ -96,43 +97,13 @@ def test_epsilon_zero_is_the_identity(attack: Attack, trained: Network, digits: 
 
 @every_attack
 def test_the_model_is_as_it_was(attack: Attack, digits: Dataset) -> None:
-    """Training mode, a frozen layer in evaluation mode, gradients, running statistics and flags all come back."""
-    model = build_model("small_conv", channels=1, classes=10, seed=0, width=4)
-    inputs, labels = digits.test.first(8).to_float()
-    model.train()
-    frozen = next(m for m in model.modules() if isinstance(m, nn.BatchNorm2d))
-    frozen.eval()
-    frozen.weight.requires_grad_(False)
-    model.classifier.bias.grad = torch.full((10,), 3.0)
-    state = {key: value.clone() for key, value in model.state_dict().items()}
-    modes = [m.training for m in model.modules()]
-    flags = [p.requires_grad for p in model.parameters()]
-    attack(model, inputs, labels)
-    assert [m.training for m in model.modules()] == modes
-    assert [p.requires_grad for p in model.parameters()] == flags
-    assert all(torch.equal(model.state_dict()[key], value) for key, value in state.items())
-    for name, parameter in model.named_parameters():
-        if name == "classifier.bias":
-            assert parameter.grad is not None
-            assert torch.equal(parameter.grad, torch.full((10,), 3.0))
-        else:
-            assert parameter.grad is None
-    assert inputs.grad is None
-    assert not inputs.requires_grad
+    assert_model_as_it_was(attack, digits)
 
 
 @every_attack
 def test_seeded_and_the_global_generator_untouched(attack: Attack, trained: Network, digits: Dataset) -> None:
-    inputs, labels = digits.test.first(8).to_float()
-    torch.manual_seed(1)
-    before = torch.get_rng_state()
-    first = attack(trained, inputs, labels).inputs
-    assert torch.equal(torch.get_rng_state(), before)
-    torch.manual_seed(2)
-    assert torch.equal(attack(trained, inputs, labels).inputs, first)
-    other = dataclasses.replace(attack, seed=1)(trained, inputs, labels).inputs
     random = isinstance(attack, (TargetedPGD, UniformNoise)) or getattr(attack, "random_start", False)
-    assert torch.equal(other, first) is not random
+    assert_seeded(attack, trained, digits, random)
 
 
 @every_attack
