@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 
 from drs import report
-from drs.claims import CLAIMS, Finding, get_claim
+from drs.claims import CLAIMS, Finding, finding, get_claim
 from drs.claims.base import Judgement
 from drs.experiments import EXPERIMENTS, Context, Experiment, Outcome, Spec
 from drs.profiles import Profile
-from drs.records import Record, write_record
-from drs.runner import plan
+from drs.records import Record, to_frame, write_record
+from drs.runner import existing, plan
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -149,3 +149,19 @@ def test_the_page_includes_every_table_and_every_table_is_there() -> None:
         assert page.count(f"```{{include}} _generated/report_{table.__name__}.md\n") == 1
         assert (ROOT / "book" / "_generated" / f"report_{table.__name__}.md").is_file()
     assert page.count("_generated/") == len(report.FRAGMENTS)
+
+
+def test_the_committed_records_bear_out_what_the_page_says_of_them() -> None:
+    prose = (ROOT / "book" / "report.md").read_text()
+    assert all(words in prose for words in ("**What held**", "**What did not hold, or only in part**"))
+    found = {claim: finding(claim, "quick").judgement.verdict for claim in ("A1", "A3", "B0", "B3b", "C5")}
+    assert found == {
+        "A1": "partly reproduced",
+        "A3": "reproduced",
+        "B0": "reproduced",
+        "B3b": "reproduced",
+        "C5": "not reproduced",
+    }
+    stress = to_frame(existing("stress", "quick"))
+    rce = stress[stress["variant"] == "rce"]
+    assert (rce["ce@0.05"] > rce["margin@0.05"]).all()  # plain cross-entropy flatters RCE
