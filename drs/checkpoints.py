@@ -11,12 +11,12 @@ from safetensors.torch import save_file
 
 from drs.datasets import Dataset, load_dataset
 from drs.errors import RecordError, UsageError
-from drs.models import build_model
+from drs.models import build_model, on_device
 from drs.paths import checkpoints_root
 from drs.records import digest
 from drs.training import Training, TrainingSpec, as_classifier, train
 
-TRAINING_VERSION = 1
+TRAINING_VERSION = 2
 """Raised when :mod:`drs.training` or :mod:`drs.models` change what a specification means."""
 
 
@@ -63,4 +63,4 @@ def trained(spec: TrainingSpec, device: torch.device, *, progress: bool = False)
     except (SafetensorError, RuntimeError, OSError, KeyError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise RecordError(f"checkpoint {path} is damaged: {reason}; delete it and run again") from error
-    return Training(classifier.to(device).eval(), loss, accuracy)
+    return Training(on_device(classifier, device).eval(), loss, accuracy)

@@ -36,6 +36,35 @@ class Network(nn.Module):
         return self.head(self.features(images))
 
 
+def _global_average(hidden: Tensor) -> Tensor:
+    """(N, D) means over height and width; a pooling's gradient keeps the layout of ``hidden``, a mean's does not."""
+    return F.avg_pool2d(hidden, (hidden.shape[2], hidden.shape[3])).flatten(1)
+
+
+class _HalvingConv2d(nn.Conv2d):
+    """A 5 x 5 convolution of stride 2 and padding 2 without bias.
+
+    On a processor and for even sizes the same sums are taken as a 3 x 3 convolution over 2 x 2 blocks of pixels, of
+    which the backward pass to an image of one channel takes a third of the time.
+    """
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__(channels, width, 5, stride=2, padding=2, bias=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        if images.device.type != "cpu" or images.shape[2] % 2 or images.shape[3] % 2:
+            return super().forward(images)
+        kernel = F.pad(self.weight, (0, 1, 0, 1))  # a sixth row and column of zeros
+        return F.conv2d(_blocks(images), _blocks(kernel), padding=1)
+
+
+def _blocks(values: Tensor) -> Tensor:
+    """2 x 2 blocks as channels: (N, C, H, W) to (N, 4 C, H / 2, W / 2), channels last in memory."""
+    number, channels, height, width = values.shape
+    split = values.reshape(number, channels, height // 2, 2, width // 2, 2).permute(0, 2, 4, 1, 3, 5)
+    return split.reshape(number, height // 2, width // 2, 4 * channels).permute(0, 3, 1, 2)
+
+
 class SmallConvNet(Network):
     """The quick network, about 20,000 parameters: ``depth`` strided convolutions, average pooling, one linear layer.
 
@@ -51,7 +80,7 @@ class SmallConvNet(Network):
         if width < 1 or not 1 <= depth <= 4:
             raise UsageError(f"expected width >= 1 and depth from 1 to 4, got width {width} and depth {depth}")
         widths = [width, 2 * width] + [3 * width] * (depth - 1)
-        layers: list[nn.Module] = [nn.Conv2d(channels, width, 5, stride=2, padding=2, bias=False)]
+        layers: list[nn.Module] = [_HalvingConv2d(channels, width)]
         for number, (before, after) in enumerate(itertools.pairwise(widths)):
             layers += [nn.BatchNorm2d(before), nn.ReLU()]
             layers += [nn.Conv2d(before, after, 3, stride=2 if number < 2 else 1, padding=1, bias=False)]
@@ -61,7 +90,7 @@ class SmallConvNet(Network):
 
     def features(self, images: Tensor) -> Tensor:
         hidden: Tensor = self.body(images - 0.5)
-        return hidden.mean(dim=(2, 3))
+        return _global_average(hidden)
 
 
 class MLP(Network):
@@ -148,7 +177,7 @@ class ResNet(Network):
 
     def features(self, images: Tensor) -> Tensor:
         hidden: Tensor = _activate(self.norm(self.units(self.stem(images - 0.5))))
-        return hidden.mean(dim=(2, 3))
+        return _global_average(hidden)
 
 
 class ReverseLogits(Network):
@@ -192,6 +221,12 @@ def build_model(name: str, *, channels: int, classes: int, seed: int, **options:
             return MODELS[name](channels, classes, **options)
         except TypeError as error:
             raise UsageError(f"model {name!r} does not take these options: {error}") from error
+
+
+def on_device(model: Network, device: torch.device) -> Network:
+    """The model there, its kernels laid out as that kind of device convolves fastest: channels last on a processor."""
+    layout = torch.channels_last if device.type == "cpu" else torch.contiguous_format
+    return model.to(device).to(memory_format=layout)
 
 
 def count_parameters(model: nn.Module) -> int:

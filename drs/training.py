@@ -21,7 +21,7 @@ from drs._seeding import seeded
 from drs.datasets import Dataset
 from drs.errors import Diverged, UsageError, unknown
 from drs.losses import get_loss
-from drs.models import Network, ReverseLogits, build_model
+from drs.models import Network, ReverseLogits, build_model, on_device
 
 SCHEDULES = ("step", "cosine")
 
@@ -202,7 +202,8 @@ def train(
             raise UsageError(f"loss {spec.loss!r} has no option {option!r}: expected one of {', '.join(known)}")
     network = build_model(
         spec.model, channels=dataset.channels, classes=len(dataset.class_names), seed=spec.seed, **spec.model_options
-    ).to(device)
+    )
+    network = on_device(network, device)
     with seeded(spec.seed, device):
         loss, accuracy = _loop(spec, network, *split.to_float(device), progress=progress)
     if loss != loss or abs(loss) == float("inf"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -16,9 +18,11 @@ from drs.models import (
     ResNet,
     ReverseLogits,
     SmallConvNet,
+    _HalvingConv2d,
     _Unit,
     build_model,
     count_parameters,
+    on_device,
 )
 
 every_model = pytest.mark.parametrize(
@@ -269,3 +273,29 @@ def test_bad_options(name: str, options: dict[str, int], text: str) -> None:
     with pytest.raises(UsageError) as error:
         build_model(name, channels=1, classes=10, seed=0, **options)
     assert str(error.value) == text
+
+
+@pytest.mark.parametrize(("height", "width"), [(28, 28), (2, 6), (15, 28), (7, 7)])
+def test_the_first_convolution_in_blocks_is_the_plain_one(height: int, width: int) -> None:
+    layer = _HalvingConv2d(3, 16).double()
+    images = torch.rand(4, 3, height, width, dtype=torch.float64, requires_grad=True)
+    plain = F.conv2d(images, layer.weight, stride=2, padding=2)
+    found = layer(images)
+    torch.testing.assert_close(found, plain, rtol=1e-12, atol=1e-12)
+    weights = torch.rand_like(plain)
+    expected = torch.autograd.grad((plain * weights).sum(), (images, layer.weight))
+    for one, other in zip(torch.autograd.grad((found * weights).sum(), (images, layer.weight)), expected):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["small_conv", "resnet"])
+def test_layout_follows_the_device_and_changes_no_answer(name: str) -> None:
+    plain = build_model(name, channels=1, classes=10, seed=0).eval()
+    images = torch.rand(3, 1, 28, 28)
+    expected = plain(images)
+    there = on_device(copy.deepcopy(plain), torch.device("cpu"))
+    kernels = [value for value in there.parameters() if value.dim() == 4]
+    assert all(kernel.is_contiguous(memory_format=torch.channels_last) for kernel in kernels)
+    torch.testing.assert_close(there(images), expected)
+    back = on_device(there, torch.device("meta"))
+    assert all(value.is_contiguous() for value in back.parameters())

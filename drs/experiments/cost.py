@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from drs._seeding import seeded
 from drs.experiments.base import Context, Experiment, Outcome, Spec
 from drs.losses import PUBLISHED_WEIGHT, drs_loss
-from drs.models import build_model
+from drs.models import build_model, on_device
 from drs.profiles import Profile
 
 LossOf = Callable[[Tensor, Tensor], Tensor]
@@ -148,7 +148,8 @@ def _training_step(spec: Spec, device: torch.device) -> tuple[dict[str, Work], t
     def work(loss: LossOf) -> Work:
         network = build_model(
             spec["model"], channels=spec["channels"], classes=spec["classes"], seed=0, **spec["model_options"]
-        ).to(device)
+        )
+        network = on_device(network, device)
         # A small rate: thousands of updates on one random batch must stay finite.
         optimiser = torch.optim.SGD(network.parameters(), lr=1e-4, momentum=0.9, fused=device.type == "cuda")
 
