@@ -48,9 +48,10 @@ def sentence(found: Finding) -> str:
     judged = found.judgement
     if judged.verdict == "no records":
         return f"Under `{found.profile}` there are no complete records, so there is no verdict."
+    networks = "" if found.claim.counts == "seeds" else f", seeds: {found.seeds}"
     return (
         f"**{judged.verdict.capitalize()}** under `{found.profile}` ({found.dataset}, {judged.n} "
-        f"observations, seeds: {found.seeds}): {found.claim.quantity} = {found.interval}. {judged.detail}."
+        f"{found.claim.counts}{networks}): {found.claim.quantity} = {found.interval}. {judged.detail}."
     )
 
 
@@ -62,7 +63,12 @@ def verdict(*claim_ids: str, profile: str = "quick") -> Markdown:
     parts = []
     for claim_id in claim_ids:
         claim = get_claim(claim_id)
-        lines = [f"**{claim_id}. {claim.statement}**", "", f"Rule, fixed before the run: {claim.rule}", ""]
+        lines = [
+            f"**{claim_id}. {claim.statement}**",
+            "",
+            f"Rule{'' if claim.mended else ', fixed before the run'}: {claim.rule}",
+            "",
+        ]
         if profile == "smoke":
             lines.append(f"- `{profile}` runs only show that the chapter executes: they set no verdict.")
         else:
@@ -70,6 +76,8 @@ def verdict(*claim_ids: str, profile: str = "quick") -> Markdown:
             others = [scale for scale in complete_scales(claim.experiment) if scale != own]
             found = [finding(claim_id, scale.profile, scale.dataset) for scale in (own, *others)]
             lines += [f"- {sentence(one)}" for one in found]
+        if claim.mended:
+            lines += ["", f"This rule was mended after records had been seen. {claim.mended}"]
         parts.append("\n".join(lines))
     return markdown("\n\n".join(parts))
 
@@ -79,7 +87,7 @@ def headline(claim_id: str, sentences: Mapping[str, str], *, profile: str = "qui
 
     Args:
         claim_id: The claim that decides.
-        sentences: A sentence for each of ``reproduced``, ``partly reproduced`` and ``not reproduced``.
+        sentences: A sentence for each verdict that the claim's rule can give.
         profile: Whose records decide; ``smoke`` decides nothing.
     """
     found = finding(claim_id, profile)

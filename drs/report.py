@@ -24,7 +24,7 @@ SCALES = (("quick", "mnist5k"), ("reseeded", "mnist5k"), ("paper", "mnist"), ("p
 """Profile and data set of every scale that the report speaks of."""
 TRAINED = tuple(scale for scale in SCALES if scale[0] != "reseeded")
 """The scales whose networks differ in more than their seeds."""
-VERDICTS = ("reproduced", "partly reproduced", "not reproduced", "no records")
+VERDICTS = ("reproduced", "partly reproduced", "undecided", "not reproduced", "no records")
 
 
 def markdown(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

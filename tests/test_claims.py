@@ -32,11 +32,11 @@ NOISE = np.array([0.0, 0.01, -0.01])
     ("low", "high", "direction", "expected"),
     [
         (0.1, 0.3, "greater", "reproduced"),
-        (-0.1, 0.3, "greater", "partly reproduced"),
+        (-0.1, 0.3, "greater", "undecided"),
         (-0.3, -0.1, "greater", "not reproduced"),
-        (0.0, 0.3, "greater", "partly reproduced"),  # the bound itself is not passed
+        (0.0, 0.3, "greater", "undecided"),  # the bound itself is not passed
         (-0.3, -0.1, "less", "reproduced"),
-        (-0.3, 0.1, "less", "partly reproduced"),
+        (-0.3, 0.1, "less", "undecided"),
         (0.1, 0.3, "less", "not reproduced"),
     ],
 )
@@ -106,7 +106,7 @@ def test_shift() -> None:
     half = z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
     middle = (p + z * z / (2 * n)) / (1 + z * z / n)
     assert (judged.low, judged.high) == pytest.approx((middle - half, middle + half), abs=1e-6)
-    assert _judge("A0", frame.assign(std_probabilities_rises=[0.0, 0.5])).verdict == "partly reproduced"
+    assert _judge("A0", frame.assign(std_probabilities_rises=[0.0, 0.5])).verdict == "undecided"
     assert _judge("A0", frame.assign(std_probabilities_rises=[0.0, 0.1])).verdict == "not reproduced"
     assert _judge("A0", frame.assign(fooled=[5.0, 0.0])).verdict == "no records"
 
@@ -217,6 +217,32 @@ def test_cross_is_of_drs_networks() -> None:
     judged = _judge("C4", frame)
     assert judged.verdict == "reproduced"
     assert judged.estimate == pytest.approx(0.1)
+
+
+def test_networks_are_compared_over_the_same_attacks() -> None:
+    """C&W-hc succeeds on one DRS network only, where it is easy to detect: it says nothing of the two losses."""
+    hard, easy = "auc.k_density.cw", "auc.k_density.cw_hc"
+    frame = _networks({"ce": {hard: 0.9, easy: 0.5}, "drs": {hard: 0.8, easy: 1.0}})
+    assert _judge("C4", frame).verdict == "reproduced"
+    frame.loc[(frame["network.loss"] == "drs") & (frame["network.seed"] == 2), easy] = np.nan
+    judged = _judge("C4", frame)
+    assert judged.verdict == "not reproduced"
+    assert judged.estimate == pytest.approx(-0.1)
+    assert judged.detail.endswith(", over the 1 of 6 that have a number for every network of both")
+    assert _judge("C4", frame.drop(columns=hard)).verdict == "no records"
+
+
+def test_high_confidence_counts_its_examples() -> None:
+    values = {"f2_positive.wb_5": 1.0, "f2_count.wb_5": 5.0, "images": 100.0}
+    frame = _networks({"ce": values | {"f2_positive.wb_5": 0.0}, "rce": values})
+    frame["f2_count.wb_5"], frame["images"] = frame["f2_count.wb_5"].round(), frame["images"].round()
+    frame.loc[frame["network.loss"] == "ce", "f2_positive.wb_5"] = 0.2
+    frame.loc[frame["network.loss"] == "rce", "f2_positive.wb_5"] = 1.0
+    judged = _judge("B7", frame)
+    assert judged.verdict == "reproduced"
+    assert judged.detail == (
+        "RCE: 15 of 300 images reached it, 15 keep f2 > 0; CE: 15 of 300 images reached it, 3 keep f2 > 0"
+    )
 
 
 def test_white_box_needs_both() -> None:

@@ -256,7 +256,7 @@ def attacked(ce: list[float], drs: list[float], **more: float) -> pd.DataFrame:
     ("ce", "drs", "verdict", "estimate"),
     [
         ([0.01, 0.02, 0.03], [0.31, 0.33, 0.32], "reproduced", 0.30),
-        ([0.01, 0.02, 0.03], [0.02, 0.31, 0.03], "partly reproduced", 0.10),
+        ([0.01, 0.02, 0.03], [0.02, 0.31, 0.03], "undecided", 0.10),
         ([0.10, 0.10, 0.10], [0.10, 0.10, 0.10], "not reproduced", 0.0),  # an interval of no width at 0 is not above 0
         ([0.31, 0.33, 0.32], [0.01, 0.02, 0.03], "not reproduced", -0.30),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -97,8 +98,10 @@ def test_sentence_and_interval() -> None:
     found = _claim(Judgement("reproduced", 0.1234, 0.1, 0.2, 30, "the numbers"))
     assert found.interval == "0.123 [0.1, 0.2]"
     assert sentence(found) == (
-        "**Reproduced** under `quick` (mnist5k, 30 observations, seeds: 3): quantity = 0.123 [0.1, 0.2]. the numbers."
+        "**Reproduced** under `quick` (mnist5k, 30 seeds): quantity = 0.123 [0.1, 0.2]. the numbers."
     )
+    networks = replace(found, claim=replace(found.claim, counts="networks"))
+    assert "(mnist5k, 30 networks, seeds: 3)" in sentence(networks)
     assert _claim(Judgement("reproduced", 0.5, np.nan, np.nan, 1, "")).interval == "0.5"
     nothing = _claim(Judgement("no records", np.nan, np.nan, np.nan, 0, ""))
     assert sentence(nothing).startswith("Under `quick` there are no complete records")
@@ -112,8 +115,15 @@ def test_smoke_sets_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert "eproduced**" not in text
 
 
+def test_a_mended_rule_says_so() -> None:
+    text = verdict("C4").data
+    assert "Rule: Reproduced if" in text
+    assert "This rule was mended after records had been seen. The first version averaged" in text
+    assert "mended" not in verdict("C5").data
+
+
 def test_headline_follows_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
-    sentences = {"reproduced": "It holds.", "partly reproduced": "It is open.", "not reproduced": "It falls."}
+    sentences = {"reproduced": "It holds.", "undecided": "It is open.", "not reproduced": "It falls."}
 
     def text(judged: Judgement, profile: str = "quick") -> str:
         monkeypatch.setattr(notebook, "finding", lambda claim_id, profile: _claim(judged))

@@ -71,8 +71,8 @@ def as_blocks(findings: list[Finding]) -> str:
         claim, judged = found.claim, found.judgement
         blocks.append(
             f"{claim.id:<4} {judged.verdict.upper()} ({found.profile}): {claim.statement}\n"
-            f"     {claim.quantity}: {found.interval}, n = {judged.n}; {judged.detail}\n"
-            f"     rule: {claim.rule}\n"
+            f"     {claim.quantity}: {found.interval}, {judged.n} {claim.counts}; {judged.detail}\n"
+            f"     rule: {claim.rule}{' ' * bool(claim.mended)}{claim.mended}\n"
             f"     {claim.notebook}.ipynb"
         )
     return "\n".join(blocks)
@@ -106,10 +106,11 @@ def as_markdown(findings: list[Finding], *, prefix: str = "") -> str:
     for found in findings:
         claim, judged = found.claim, found.judgement
         link = f"[{claim.id}]({prefix}{claim.notebook}.ipynb)"
-        scale = f"{found.profile}, {found.dataset}, n = {judged.n}" if judged.n else "not run"
+        scale = f"{found.profile}, {found.dataset}, {judged.n} {claim.counts}" if judged.n else "not run"
+        mended = ", rule mended" if claim.mended else ""
         rows.append(
             f"| {link}: {claim.statement} | {claim.paper_says() or 'nothing: ours'} "
-            f"| {claim.quantity}: {found.interval} | **{judged.verdict}** ({scale}) |"
+            f"| {claim.quantity}: {found.interval} | **{judged.verdict}** ({scale}{mended}) |"
         )
     return "\n".join(rows)
 

@@ -11,7 +11,7 @@ from drs.errors import UsageError
 if TYPE_CHECKING:
     import pandas as pd
 
-VerdictName: TypeAlias = Literal["reproduced", "partly reproduced", "not reproduced", "no records"]
+VerdictName: TypeAlias = Literal["reproduced", "partly reproduced", "undecided", "not reproduced", "no records"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Judgement:
     Attributes:
         verdict: One of :data:`VerdictName`.
         estimate, low, high: The deciding number with its 95% interval (NaN where there is none).
-        n: How many networks, images or seeds it rests on.
+        n: How many it rests on, of what the claim counts.
         detail: The numbers behind it in one sentence, for the page.
     """
 
@@ -78,6 +78,8 @@ class Claim:
         notebook: Path of the chapter, from the repository root, without extension.
         judge: The rule.
         quotes: The paper's numbers.
+        counts: What the judgement's ``n`` counts.
+        mended: What was changed in the rule or its code after records had been seen, and why; empty if nothing was.
     """
 
     id: str
@@ -90,6 +92,8 @@ class Claim:
     notebook: str
     judge: Callable[[pd.DataFrame], Judgement]
     quotes: tuple[Quote, ...] = ()
+    counts: str = "seeds"
+    mended: str = ""
 
     def paper_says(self) -> str:
         """``published`` with its numbers filled in."""
@@ -122,7 +126,7 @@ NO_RECORDS = Judgement("no records", float("nan"), float("nan"), float("nan"), 0
 
 
 def threshold_rule(low: float, high: float, *, above: float, direction: Literal["greater", "less"]) -> VerdictName:
-    """``reproduced`` where the whole interval lies on the claimed side of ``above``, ``partly`` where it straddles it.
+    """``reproduced`` where the interval lies on the claimed side of ``above``, ``undecided`` where it straddles it.
 
     Args:
         low, high: The interval.
@@ -133,4 +137,4 @@ def threshold_rule(low: float, high: float, *, above: float, direction: Literal[
         low, high, above = -high, -low, -above
     if low > above:
         return "reproduced"
-    return "partly reproduced" if high > above else "not reproduced"
+    return "undecided" if high > above else "not reproduced"

@@ -38,24 +38,36 @@ def main_architecture(frame: pd.DataFrame) -> pd.DataFrame:
     return trained[same]
 
 
-def per_seed(frame: pd.DataFrame, loss: str, columns: Sequence[str]) -> Values:
-    """(seeds,) mean over ``columns`` (those that exist) for the networks of one loss, in the order of their seeds."""
+def _of_loss(frame: pd.DataFrame, loss: str, columns: Sequence[str]) -> pd.DataFrame:
     rows = main_architecture(frame)
     rows = rows[rows["network.loss"] == loss].sort_values("network.seed")
-    means: Values = rows.reindex(columns=list(columns)).mean(axis=1, skipna=True).to_numpy(float)
+    return rows.reindex(columns=list(columns))
+
+
+def per_seed(frame: pd.DataFrame, loss: str, columns: Sequence[str]) -> Values:
+    """(seeds,) mean over ``columns`` for the networks of one loss, in the order of their seeds; NaN where one lacks."""
+    means: Values = _of_loss(frame, loss, columns).mean(axis=1, skipna=False).to_numpy(float)
     return means
+
+
+def shared(frame: pd.DataFrame, columns: Sequence[str], losses: Sequence[str]) -> list[str]:
+    """Those of ``columns`` that every network of these losses has: an attack that never succeeds on one has no AUC."""
+    return [column for column in columns if all(np.isfinite(per_seed(frame, loss, [column])).all() for loss in losses)]
 
 
 def _gain(
     frame: pd.DataFrame, columns: Sequence[str], *, loss: str = "rce", above: float = 0.0, scale: str = "{:.3f}"
 ) -> Judgement:
-    """Paired difference ``loss`` - CE of the mean over ``columns``, judged against ``above``."""
-    ours, base = per_seed(frame, loss, columns), per_seed(frame, "ce", columns)
-    if not (np.isfinite(ours).all() and np.isfinite(base).all()):
+    """Paired difference ``loss`` - CE of the mean over the shared ``columns``, judged against ``above``."""
+    kept = shared(frame, columns, ("ce", loss))
+    if not kept:
         return Judgement("no records", np.nan, np.nan, np.nan, 0, "an attack never succeeded, so there is no number")
+    ours, base = per_seed(frame, loss, kept), per_seed(frame, "ce", kept)
     gain = paired_difference(ours, base)
     verdict = threshold_rule(gain.low, gain.high, above=above, direction="greater")
     detail = f"CE {scale.format(base.mean())}, {loss.upper()} {scale.format(ours.mean())}"
+    if len(kept) < len(columns):
+        detail += f", over the {len(kept)} of {len(columns)} that have a number for every network of both"
     return Judgement(verdict, gain.mean, gain.low, gain.high, len(ours), detail)
 
 
@@ -123,7 +135,7 @@ def judge_best(frame: pd.DataFrame) -> Judgement:
 
 
 def judge_non_me(frame: pd.DataFrame) -> Judgement:
-    """B3b: AUC of non-ME, mean over attacks, RCE - CE."""
+    """B3b: AUC of non-ME, mean over the attacks that succeed on every network of both, RCE - CE."""
     return _gain(frame, [f"auc.non_me.{attack}" for attack in EVADING])
 
 
@@ -166,13 +178,19 @@ def judge_high_confidence(frame: pd.DataFrame) -> Judgement:
         return Judgement("no records", np.nan, np.nan, np.nan, 0, "no example reached the margin, so f2 has no share")
     share = mean_interval(values)
     verdict: VerdictName = "reproduced" if share.mean >= 0.95 else "not reproduced"
-    reached = per_seed(frame, "rce", ["success.wb_5"]).mean()
-    detail = f"{reached:.0%} of the images reached the margin of 5; CE keeps {_mean(frame, 'f2_positive.wb_5'):.2f}"
+    detail = "; ".join(_reached(frame, loss) for loss in ("rce", "ce"))
     return Judgement(verdict, share.mean, np.nan, np.nan, share.n, detail)
 
 
-def _mean(frame: pd.DataFrame, column: str) -> float:
-    return float(np.nanmean(per_seed(frame, "ce", [column])))
+def _reached(frame: pd.DataFrame, loss: str) -> str:
+    """How many images reached the margin of 5, and on how many of those f2 is positive."""
+    counts, kept, images = (
+        _of_loss(frame, loss, [name])[name].to_numpy(float) for name in ("f2_count.wb_5", "f2_positive.wb_5", "images")
+    )
+    positive = np.nansum(counts * kept)
+    return (
+        f"{loss.upper()}: {np.nansum(counts):.0f} of {images.sum():.0f} images reached it, {positive:.0f} keep f2 > 0"
+    )
 
 
 def judge_clusters(frame: pd.DataFrame) -> Judgement:
@@ -183,7 +201,7 @@ def judge_clusters(frame: pd.DataFrame) -> Judgement:
 def judge_noise(frame: pd.DataFrame) -> Judgement:
     """B9: share rejected at 5% false rejection by K-density, attacks - noise, on RCE networks."""
     attacks = [f"detection_rate_5.k_density.{name}{SHOWN}" for name in ("fgsm", "bim", "ilcm", "jsma")]
-    caught = per_seed(frame, "rce", attacks)
+    caught = per_seed(frame, "rce", shared(frame, attacks, ("rce",)))
     noise = per_seed(frame, "rce", [f"detection_rate_5.k_density.noise{SHOWN}"])
     gap = paired_difference(caught, noise)
     verdict = threshold_rule(gap.low, gap.high, above=0.5, direction="greater")
@@ -197,7 +215,7 @@ def judge_constant(frame: pd.DataFrame) -> Judgement:
 
 
 def judge_cross(frame: pd.DataFrame) -> Judgement:
-    """C4: AUC of K-density, mean over attacks, DRS - CE."""
+    """C4: AUC of K-density, mean over the attacks that succeed on every network of both, DRS - CE."""
     return _gain(frame, [f"auc.k_density.{attack}" for attack in EVADING], loss="drs")
 
 

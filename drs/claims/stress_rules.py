@@ -106,6 +106,7 @@ CLAIMS = (
         "cost",
         "notebooks/04_cost",
         judge_cost,
+        counts="timed rounds",
     ),
     Claim(
         "C2",
@@ -115,7 +116,7 @@ CLAIMS = (
         "worst-case accuracy over every attack at epsilon 0.05, DRS minus CE",
         "Reproduced if the 95% t interval over seeds of the paired difference (DRS at the published weight minus CE) "
         "in accuracy at epsilon 0.05, where an image counts as lost if any attack of this chapter fools the network "
-        "on it within that budget, lies above 0; partly if it straddles 0.",
+        "on it within that budget, lies above 0; undecided if it straddles 0.",
         "stress",
         "notebooks/05_stronger_attacks",
         judge_survival,
@@ -131,5 +132,6 @@ CLAIMS = (
         "stress",
         "notebooks/05_stronger_attacks",
         judge_alarms,
+        counts="networks",
     ),
 )

@@ -23,7 +23,7 @@ from drs.detection import (
     rejection_threshold,
     undetected_success,
 )
-from drs.evaluation import features_of, timed
+from drs.evaluation import features_of, share, timed
 from drs.experiments.base import Context, Experiment, Outcome, Spec
 from drs.experiments.detection import METRICS, bandwidth, distortion, fitted_density, scores
 from drs.experiments.networks import OBJECTIVES, networks, objective
@@ -123,7 +123,8 @@ def run(spec: Spec, context: Context) -> Outcome:
 def _white_box(
     name: str, network: Network, density: KDensity, images: Tensor, found: Adversarials, right: Tensor
 ) -> dict[str, float]:
-    """Share that reached the class, share of those that still look abnormal (f2 > 0), and their distortion."""
+    """Share that reached the class, share of those with f2 > 0 (less dense than the class's median training example),
+    and their distortion."""
     done = found.success & right
     values = {f"success.{name}": float(found.success.float().mean())}
     if bool(done.any()):
@@ -171,7 +172,8 @@ def _detector(
 def _transfer(
     context: Context, values: dict[str, Any], images: Tensor, labels: Tensor, adversarial: Tensor
 ) -> dict[str, float]:
-    """C&W-wb examples of one network on another: how many fool it, and K-density's AUC there.
+    """C&W-wb examples of one network on another: how many it gets wrong, and how many of the images themselves, and
+    K-density's AUC there.
 
     As in the paper the AUC is over all the transferred examples against the normal images, fooled or not; the one
     over the examples that do fool the target stands beside it.
@@ -182,7 +184,7 @@ def _transfer(
     wrong = moved["label"] != labels
     clean, attacked = normal["k_density"].cpu().numpy(), moved["k_density"].cpu().numpy()
     changed = (adversarial - images).flatten(1).abs().amax(dim=1).gt(0).cpu().numpy()
-    found = {f"transfer.{loss}": float(wrong.float().mean())}
+    found = {f"transfer.{loss}": share(wrong), f"transfer_clean.{loss}": share(normal["label"] != labels)}
     if changed.sum() >= 2:
         result = evaluate_detector(clean[changed], attacked[changed], paired=True)
         found |= {f"transfer_{key}.{loss}": result[key] for key in ("auc", "auc_low", "auc_high")}
