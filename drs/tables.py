@@ -62,7 +62,8 @@ def correlation_table(
 def over_seeds(frame: pd.DataFrame, by: str, columns: Sequence[str]) -> pd.DataFrame:
     """Mean and 95% t interval over seeds as text, one row a value of ``by`` in the order it first appears.
 
-    A column without a number in any row says ``diverged`` where every training did, else ``none``.
+    A column without a number in any row says ``diverged`` where every training did, else ``none``; where some rows
+    have none, the count stands in brackets. Fewer than three numbers have no interval.
     """
     table = {}
     for value in dict.fromkeys(frame[by]):
@@ -75,11 +76,34 @@ def over_seeds(frame: pd.DataFrame, by: str, columns: Sequence[str]) -> pd.DataF
                 cells[column] = "diverged" if lost else "none"
                 continue
             interval = mean_interval(values)
-            half = (interval.high - interval.low) / 2
-            cells[column] = f"{interval.mean:.3f}" + (f" ± {half:.3f}" if np.isfinite(half) else "")
-        finished = rows[list(columns)].notna().all(axis=1).sum()
-        table[value] = cells | {"seeds": str(len(rows)) if finished == len(rows) else f"{finished} of {len(rows)}"}
+            cells[column] = f"{interval.mean:.3f}"
+            if len(values) >= 3:
+                cells[column] += f" ± {(interval.high - interval.low) / 2:.3f}"
+            if len(values) < len(rows):
+                cells[column] += f" ({len(values)} of {len(rows)})"
+        table[value] = cells | {"seeds": str(len(rows))}
     return pd.DataFrame.from_dict(table, orient="index")
+
+
+def failed_trainings(frame: pd.DataFrame, chance: float) -> str:
+    """Which variants diverged, or ended within twice ``chance`` of nothing learnt, as a sentence with counts of seeds.
+
+    Args:
+        frame: Columns ``variant``, ``accuracy`` and, where a training did, ``diverged``.
+        chance: The accuracy of a guess, 1 / C.
+    """
+    diverged = frame["diverged"] == 1 if "diverged" in frame else pd.Series(False, index=frame.index)
+    found = []
+    for words, failed in (("diverged", diverged), ("ended near chance", frame["accuracy"] < 2 * chance)):
+        rows = frame[failed]
+        counts = rows.groupby("variant", sort=False).size()
+        if len(counts):
+            all_of = frame["variant"].value_counts().to_dict()
+            named = ", ".join(f"`{name}` ({count} of {all_of[name]})" for name, count in counts.items())
+            found.append(f"{words}: {named}")
+    if not found:
+        return "Every training of every variant learnt something."
+    return f"Trainings that failed, of the seeds of each variant; {'; '.join(found)}."
 
 
 def published(name: str, *, as_written: bool = False, **where: str) -> pd.DataFrame:

@@ -154,14 +154,20 @@ def test_the_page_includes_every_table_and_every_table_is_there() -> None:
 def test_the_committed_records_bear_out_what_the_page_says_of_them() -> None:
     prose = (ROOT / "book" / "report.md").read_text()
     assert all(words in prose for words in ("**What held**", "**What did not hold, or only in part**"))
-    found = {claim: finding(claim, "quick").judgement.verdict for claim in ("A1", "A3", "B0", "B3b", "C5")}
+    found = {claim: finding(claim, "quick").judgement.verdict for claim in ("A1", "A3", "B0", "B3b", "C4", "C5")}
     assert found == {
         "A1": "partly reproduced",
         "A3": "reproduced",
         "B0": "reproduced",
         "B3b": "reproduced",
+        "C4": "not reproduced",
         "C5": "not reproduced",
     }
+    area = to_frame(existing("losses", "quick")).groupby("variant")["worst_area"].mean()
+    assert area["resnet-drs"] > area["resnet-ce"]
+    assert area["mlp-drs"] < area["mlp-ce"]
+    trained = to_frame(existing("theory", "quick"))
+    assert 1 < trained.loc[trained["network.loss"] == "rce", "slope"].iloc[0] < 1.9  # below the theorem's 2
     stress = to_frame(existing("stress", "quick"))
     rce = stress[stress["variant"] == "rce"]
     assert (rce["ce@0.05"] > rce["margin@0.05"]).all()  # plain cross-entropy flatters RCE

@@ -17,7 +17,7 @@ from drs.figures import drs_paper, rce_paper, style
 from drs.notebook import headline, provenance, sentence, table, verdict
 from drs.readme import BEGIN, END, fill
 from drs.records import Record, Run
-from drs.tables import correlation_table, detection_comparison, over_seeds, published
+from drs.tables import correlation_table, detection_comparison, failed_trainings, over_seeds, published
 
 
 def test_correlation_table_is_corrected_over_the_whole_matrix() -> None:
@@ -60,8 +60,21 @@ def test_over_seeds() -> None:
     assert list(found.index) == ["b", "a", "c"]
     assert found.loc["b", "x"] == "2.000 ± 2.484"  # t(2, 0.975) = 4.303 times 1 / sqrt(3)
     assert (found.loc["a", "x"], found.loc["a", "seeds"]) == ("5.000", "1")
-    assert (found.loc["c", "x"], found.loc["c", "seeds"]) == ("none", "0 of 1")
+    assert (found.loc["c", "x"], found.loc["c", "seeds"]) == ("none", "1")
+    some = over_seeds(frame.assign(variant="d"), "variant", ["x"])
+    assert some.loc["d", "x"] == "2.750 ± 2.718 (4 of 5)"  # sd 1.708, t(3, 0.975) = 3.182 over the root of 4
+    assert over_seeds(frame.tail(3).assign(variant="e", x=[1.0, 2.0, np.nan]), "variant", ["x"]).loc["e", "x"] == (
+        "1.500 (2 of 3)"  # an interval of two numbers would span everything
+    )
     assert over_seeds(frame.assign(diverged=1.0), "variant", ["x"]).loc["c", "x"] == "diverged"
+
+
+def test_failed_trainings_are_named_and_counted() -> None:
+    frame = pd.DataFrame({"variant": ["a", "a", "b", "b", "c"], "accuracy": [0.9, 0.1, np.nan, np.nan, 0.9]})
+    assert failed_trainings(frame.drop(index=1), 0.1) == "Every training of every variant learnt something."
+    assert failed_trainings(frame.assign(diverged=[np.nan, np.nan, 1, 1, np.nan]), 0.1) == (
+        "Trainings that failed, of the seeds of each variant; diverged: `b` (2 of 2); ended near chance: `a` (1 of 2)."
+    )
 
 
 def test_published_numbers_keep_their_flag() -> None:
@@ -190,7 +203,10 @@ def test_figures_survive_a_loss_that_diverged() -> None:
 
 
 def test_auc_map_writes_the_mean() -> None:
-    frame = pd.DataFrame({"network.loss": ["ce", "ce"], "auc.k_density.cw": [0.8, 0.9]})
-    figure = rce_paper.auc_map(frame, ("cw",))
+    frame = pd.DataFrame(
+        {"network.loss": ["ce", "ce"], "auc.k_density.cw": [0.8, 0.9], "successes.cw": [9.0, 1.0]}
+        | {"auc.k_density.cw_hc": [0.7, np.nan], "successes.cw_hc": [9.0, 0.0]}
+    )
+    figure = rce_paper.auc_map(frame, ("cw", "cw_hc"))
     texts = [text.get_text() for text in figure.axes[0].texts]
-    assert texts == [".850"]
+    assert texts == [".850", "(.700)"]  # ten successes and nine

@@ -102,7 +102,12 @@ def curve(frame: pd.DataFrame, variants: Sequence[str], attacks: Sequence[str]) 
         axes.set_ylim(0, 1.02)
         style.tidy(axes)
     panels[0][0].set_ylabel("accuracy")
-    panels[0][-1].legend()
+    handles, labels = panels[0][-1].get_legend_handles_labels()
+    if len(labels) > 4:
+        figure.set_figwidth(figure.get_figwidth() + 2)
+        figure.legend(handles, labels, loc="outside right center")
+    else:
+        panels[0][-1].legend()
     return figure
 
 

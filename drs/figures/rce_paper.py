@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 from numpy.typing import NDArray
 
 from drs.figures import style
@@ -15,37 +16,30 @@ from drs.records import Record
 from drs.roc import auc, roc
 from drs.statistics import mean_interval
 
+FEW = 10
+"""Below so many adversarial examples over all seeds an AUC is hardly a number."""
 METRIC_NAMES = {"confidence": "confidence", "non_me": "non-ME", "k_density": "K-density"}
 METRIC_LINES = {"confidence": ":", "non_me": "--", "k_density": "-"}
-ATTACK_TITLES = {
-    "fgsm": "FGSM",
-    "bim": "BIM",
-    "ilcm": "ILCM",
-    "jsma": "JSMA",
-    "noise": "noise",
-    "cw": "C&W",
-    "cw_hc": "C&W-hc",
-}
 LOSSES = ("ce", "rce", "drs")
 
 
 def title(attack: str) -> str:
     """An attack of the records (``bim@0.1``, ``cw``) as the text calls it."""
     name, _, epsilon = attack.partition("@")
-    return ATTACK_TITLES.get(name, name) + (f", {epsilon}" if epsilon else "")
+    return style.ATTACK_NAMES.get(name, name) + (f", {epsilon}" if epsilon else "")
 
 
 def exponents(bound: Record, networks: Sequence[Record]) -> Figure:
     """Left: the largest false-class difference against alpha. Right: the same of each test image, a panel a network."""
     figure = Figure(figsize=(11, 3.2), layout="constrained")
-    panels = figure.subplots(1, 1 + len(networks))
+    panels = figure.subplots(1, 1 + len(networks), sharex=True, sharey=True)
     alpha = bound.arrays["alpha"]
     colours = {"ce": "ce", "label_smoothing": "label-smoothing", "rce": "rce"}
     for kind, variant in colours.items():
         label = f"{style.name(variant)}: exponent {bound.metrics[f'slope.{kind}']:.2f}"
         panels[0].loglog(alpha, bound.arrays[f"gap.{kind}"], color=style.colour(variant), label=label)
     panels[0].set_title("random errors")
-    panels[0].legend(fontsize="small")
+    panels[0].legend(fontsize="x-small", loc="upper left", handlelength=1)
     for axes, record in zip(panels[1:], networks):
         loss = str(record.run.spec["network"]["loss"])
         shown = slice(None, 150)
@@ -56,6 +50,8 @@ def exponents(bound: Record, networks: Sequence[Record]) -> Figure:
         axes.set_title(f"{style.name(loss)} network: {record.metrics['slope']:.2f}")
     for axes in panels:
         axes.set_xlabel("alpha (sup norm)")
+        axes.xaxis.set_major_locator(LogLocator(numticks=5))
+        axes.yaxis.set_major_locator(LogLocator(numticks=6))
         axes.minorticks_off()
         style.tidy(axes)
     panels[0].set_ylabel("largest false-class difference")
@@ -165,14 +161,16 @@ def roc_curves(records: Sequence[Record], attacks: Sequence[str]) -> Figure:
 
 
 def auc_map(frame: pd.DataFrame, attacks: Sequence[str]) -> Figure:
-    """Mean AUC over seeds: rows are loss and metric, columns attacks."""
+    """Mean AUC over seeds: rows are loss and metric, columns attacks; in brackets where fewer than FEW succeeded."""
     rows = [(loss, metric) for loss in LOSSES for metric in METRIC_NAMES if (frame["network.loss"] == loss).any()]
-    values = np.full((len(rows), len(attacks)), np.nan)
+    values, few = np.full((len(rows), len(attacks)), np.nan), np.zeros((len(rows), len(attacks)), dtype=bool)
     for i, (loss, metric) in enumerate(rows):
         for j, attack in enumerate(attacks):
             column = f"auc.{metric}.{attack}"
             if column in frame:
-                values[i, j] = frame.loc[frame["network.loss"] == loss, column].mean()
+                of_loss = frame[frame["network.loss"] == loss]
+                values[i, j] = of_loss[column].mean()
+                few[i, j] = of_loss[f"successes.{attack}"].sum() < FEW
     figure = Figure(figsize=(2.4 + 0.75 * len(attacks), 1.2 + 0.36 * len(rows)), layout="constrained")
     axes = figure.subplots()
     mesh = axes.pcolormesh(values, cmap="cividis", vmin=0.0, vmax=1.0)
@@ -181,6 +179,7 @@ def auc_map(frame: pd.DataFrame, attacks: Sequence[str]) -> Figure:
             if np.isfinite(values[i, j]):
                 dark = values[i, j] < 0.55
                 text = f"{values[i, j]:.3f}".lstrip("0") if values[i, j] < 1 else "1"
+                text = f"({text})" if few[i, j] else text
                 axes.text(j + 0.5, i + 0.5, text, ha="center", va="center", fontsize=8, color="w" if dark else "k")
     axes.set_xticks(np.arange(len(attacks)) + 0.5, [title(a) for a in attacks], rotation=30, ha="right")
     axes.set_yticks(np.arange(len(rows)) + 0.5, [f"{style.name(loss)}, {METRIC_NAMES[m]}" for loss, m in rows])
@@ -222,8 +221,9 @@ def white_box_images(record: Record) -> Figure:
         for column in range(count):
             axes = panels[row, column]
             axes.imshow(np.moveaxis(pictures[row, column], 0, -1).squeeze(), cmap="gray", vmin=0, vmax=255)
-            given = labels[column] if row == 0 else predicted[row - 1, column]
-            axes.set_xlabel(f"says {given}" if row else f"is {given}", fontsize="small")
+            words = f"says {predicted[row - 1, column]}" if row else f"is {labels[column]}"
+            unchanged = row > 0 and np.array_equal(pictures[row, column], pictures[0, column])
+            axes.set_xlabel(f"{words}\n(failed)" if unchanged else words, fontsize="small")
             axes.set_xticks([])
             axes.set_yticks([])
             if column == 0:

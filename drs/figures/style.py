@@ -40,6 +40,9 @@ ATTACK_NAMES = {
     "fgsm": "FGSM",
     "bim": "BIM",
     "ilcm": "ILCM",
+    "jsma": "JSMA",
+    "cw": "C&W",
+    "cw_hc": "C&W-hc",
     "pgd": "PGD-20",
     "margin": "PGD-20, margin",
     "targeted": "targeted PGD",
@@ -54,6 +57,7 @@ OUTCOME_NAMES = {
     "worst_area": "area under the worst case",
     "calibration_error": "calibration error",
     "error_percent": "error, %",
+    "train_accuracy": "accuracy in training",
     "std_logits_mean": "std of false logits",
     "entropy_logits_mean": "entropy of false classes",
     "gradient_norm_median": "gradient norm",
@@ -69,20 +73,23 @@ OUTCOME_NAMES = {
     "AUC k-density": "AUC of K-density",
     "AUC non-me": "AUC of non-ME",
 }
-for _attack in ("fgsm", "bim", "ilcm"):
-    OUTCOME_NAMES[f"detection_rate_5.k_density.{_attack}@0.1"] = f"{ATTACK_NAMES[_attack]}: rejected"
-    OUTCOME_NAMES[f"undetected.k_density.{_attack}@0.1"] = f"{ATTACK_NAMES[_attack]}: wrong and accepted"
+for _attack in ("fgsm@0.1", "bim@0.1", "ilcm@0.1", "jsma@0.1", "cw", "cw_hc"):
+    for _column in ("auc_all", "detection_rate_5", "undetected"):
+        OUTCOME_NAMES[f"{_column}.k_density.{_attack}"] = ATTACK_NAMES[_attack.partition("@")[0]]
+OUTCOME_NAMES["false_rejection_5.k_density.noise@0.1"] = "clean images"
 for _kappa in (0, 5):
     OUTCOME_NAMES |= {
         f"success.wb_{_kappa}": f"kappa {_kappa}: success",
         f"f2_positive.wb_{_kappa}": f"kappa {_kappa}: f2 > 0",
         f"distortion.wb_{_kappa}": f"kappa {_kappa}: distortion",
+        f"undetected.k_density.wb_{_kappa}": f"kappa {_kappa}: wrong and accepted",
         f"seconds_per_example.wb_{_kappa}": f"C&W-wb, kappa {_kappa}, s",
     }
 OUTCOME_NAMES["seconds_per_example.fgsm"] = "FGSM, s"
 for _loss in ("ce", "rce", "drs"):
     OUTCOME_NAMES |= {
-        f"transfer.{_loss}": f"to {NAMES[_loss]}: fooled",
+        f"transfer_clean.{_loss}": f"to {NAMES[_loss]}: wrong on clean images",
+        f"transfer.{_loss}": f"to {NAMES[_loss]}: wrong on examples",
         f"transfer_auc.{_loss}": f"to {NAMES[_loss]}: AUC",
         f"transfer_auc_fooled.{_loss}": f"to {NAMES[_loss]}: AUC, fooled only",
     }
@@ -127,7 +134,7 @@ def measure(column: str) -> str:
 def outcome(column: str) -> str:
     """A column of the records (``pgd@0.05``, ``ddn_median``) as the text calls it."""
     found, at, epsilon = column.partition("@")
-    if at:
+    if at and column not in OUTCOME_NAMES:
         return f"{ATTACK_NAMES.get(found, found)}, {epsilon}"
     return OUTCOME_NAMES.get(column, column)
 
