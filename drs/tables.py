@@ -76,9 +76,10 @@ def over_seeds(frame: pd.DataFrame, by: str, columns: Sequence[str]) -> pd.DataF
                 cells[column] = "diverged" if lost else "none"
                 continue
             interval = mean_interval(values)
-            cells[column] = f"{interval.mean:.3f}"
+            digits = ".2g" if 0 < abs(interval.mean) < 0.001 else ".3f"
+            cells[column] = f"{interval.mean:{digits}}"
             if len(values) >= 3:
-                cells[column] += f" ± {(interval.high - interval.low) / 2:.3f}"
+                cells[column] += f" ± {(interval.high - interval.low) / 2:{digits}}"
             if len(values) < len(rows):
                 cells[column] += f" ({len(values)} of {len(rows)})"
         table[value] = cells | {"seeds": str(len(rows))}

@@ -66,6 +66,7 @@ def test_over_seeds() -> None:
     assert over_seeds(frame.tail(3).assign(variant="e", x=[1.0, 2.0, np.nan]), "variant", ["x"]).loc["e", "x"] == (
         "1.500 (2 of 3)"  # an interval of two numbers would span everything
     )
+    assert over_seeds(frame.assign(x=1.23e-4), "variant", ["x"]).loc["a", "x"] == "0.00012"
     assert over_seeds(frame.assign(diverged=1.0), "variant", ["x"]).loc["c", "x"] == "diverged"
 
 
