@@ -20,7 +20,7 @@ REPRODUCED := $(CURDIR)/_build/reproduced
 DRIFT ?= anatomy theory constant
 RECOMPUTED := $(CURDIR)/_build/drift
 
-.PHONY: help install lock book notebooks check-notebooks smoke links test site-report bench lint format serve reproduce \
+.PHONY: help install lock book notebooks check-notebooks smoke pdf links test site-report bench lint format serve reproduce \
   drift assignments grade student clean
 
 help: ## List the targets
@@ -56,6 +56,9 @@ check-notebooks: install ## Execute the notebooks and compare with what is commi
 
 smoke: install ## Execute every notebook from scratch under the smoke profile, without any record
 	@$(BUILD) smoke
+
+pdf: book ## Set the whole book as one PDF, _build/drs.pdf (needs LaTeX; says which packages)
+	@$(BIN)/python book/pdf.py
 
 links: book ## Ask for every external link of the book (needs the network)
 	@cd _build && $(CURDIR)/$(BIN)/python -c 'from jupyter_book.cli.main import main; main()' build site --builder linkcheck

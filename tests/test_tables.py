@@ -117,6 +117,7 @@ def test_sentence_and_interval() -> None:
     networks = replace(found, claim=replace(found.claim, counts="networks"))
     assert "(mnist5k, 30 networks, seeds: 3)" in sentence(networks)
     assert _claim(Judgement("reproduced", 0.5, np.nan, np.nan, 1, "")).interval == "0.5"
+    assert _claim(Judgement("reproduced", 1734.2, np.nan, np.nan, 3, "")).interval == "1,734"
     nothing = _claim(Judgement("no records", np.nan, np.nan, np.nan, 0, ""))
     assert sentence(nothing).startswith("Under `quick` there are no complete records")
 

@@ -118,8 +118,12 @@ class Finding:
         if judged.estimate != judged.estimate:
             return "none"
         if judged.low != judged.low:
-            return f"{judged.estimate:.3g}"
-        return f"{judged.estimate:.3g} [{judged.low:.3g}, {judged.high:.3g}]"
+            return _short(judged.estimate)
+        return f"{_short(judged.estimate)} [{_short(judged.low)}, {_short(judged.high)}]"
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 NO_RECORDS = Judgement("no records", float("nan"), float("nan"), float("nan"), 0, "not run")

@@ -91,8 +91,8 @@ CLAIMS = (
     Claim(
         "B4",
         rules.RCE,
-        "The white-box attack C&W-wb needs much larger distortions on RCE networks, and most of its examples still "
-        "look abnormal (f2 > 0).",
+        "The white-box attack C&W-wb needs much larger distortions on RCE networks, and most of its examples keep "
+        "f2 > 0: they stay less dense than the median training example of their class.",
         "Table 3, MNIST, share with f2 > 0: CE {}, RCE {}; distortion: CE {}, RCE {}",
         "share with f2 > 0, RCE minus CE",
         f"Reproduced if {SEEDS} lies above 0 both in the share of successful examples with f2 > 0 and in their mean "
