@@ -64,7 +64,8 @@ def describe_device(device: torch.device) -> str:
     """What a device is, in words, without the name of the machine."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{platform.machine()} CPU, {torch.get_num_threads()} thread" if device.type == "cpu" else device.type
+    threads = torch.get_num_threads()
+    return f"{platform.machine()} CPU, {threads} thread{'s' * (threads > 1)}" if device.type == "cpu" else device.type
 
 
 def plan(experiment: str, profile: str, *, dataset: str | None = None) -> list[Run]:
