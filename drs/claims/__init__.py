@@ -110,7 +110,7 @@ def as_markdown(findings: list[Finding], *, prefix: str = "") -> str:
         mended = ", rule mended" if claim.mended else ""
         rows.append(
             f"| {link}: {claim.statement} | {claim.paper_says() or 'nothing: ours'} "
-            f"| {claim.quantity}: {found.interval} | **{judged.verdict}** ({scale}{mended}) |"
+            f"| {claim.quantity}: **{found.interval}** | **{judged.verdict}** ({scale}{mended}) |"
         )
     return "\n".join(rows)
 
