@@ -317,6 +317,8 @@ def test_transfer_tells_wrong_examples_from_wrong_images(trained: Network, digit
     class Known:
         """One trained network and its data, whatever is asked for."""
 
+        device = torch.device("cpu")
+
         def network(self, values: dict[str, Any]) -> Training:
             return Training(trained, 0.0, 1.0)
 
