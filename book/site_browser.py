@@ -139,6 +139,11 @@ def visit(
         context.close()
 
 
+SETTLED = """() => Promise.allSettled(
+  document.getAnimations().filter(a => a.effect.getComputedTiming().endTime !== Infinity).map(a => a.finished))"""
+"""Waits for what is still fading in or moving: half transparent text has too little contrast."""
+
+
 def axe(page: Tab, *, only: Sequence[str] = (), without: Sequence[str] = ()) -> list[str]:
     """Violations that axe-core finds on a page, as ``rule: element``; by all rules, ``only`` some, or all but some."""
     from axe_playwright_python.sync_playwright import Axe
@@ -147,6 +152,7 @@ def axe(page: Tab, *, only: Sequence[str] = (), without: Sequence[str] = ()) -> 
     if only:
         options["runOnly"] = {"type": "rule", "values": list(only)}
     options["rules"] = {rule: {"enabled": False} for rule in without}
+    page.evaluate(SETTLED)
     found = Axe().run(page, options=options).response["violations"]
     return [f"{rule['id']}: {node['html'][:120]}" for rule in found for node in rule["nodes"]]
 

@@ -270,6 +270,17 @@ def test_solutions_fold_and_unfold_by_keyboard(browser: Browser, address: str, d
 
 
 @in_browser
+def test_contrast_is_looked_at_when_text_has_faded_in(browser: Browser) -> None:
+    page = browser.new_page()
+    page.set_content("<style>p {opacity: 0; transition: opacity 2s} p.on {opacity: 1}</style><p>text</p>")
+    page.evaluate("document.querySelector('p').getBoundingClientRect()")  # the first style counts before it changes
+    page.evaluate("document.querySelector('p').className = 'on'")
+    page.wait_for_timeout(100)
+    assert axe(page, only=COLOURS) == []
+    page.close()
+
+
+@in_browser
 def test_the_root_leads_to_the_front_page(browser: Browser, address: str) -> None:
     with visit(browser, address, "index.html") as seen:
         seen.page.wait_for_url("**/book/intro.html")
