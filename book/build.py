@@ -34,6 +34,7 @@ NOT_INPUTS = {"__pycache__", ".ipynb_checkpoints", "smoke"}
 MATHJAX = ("startup.js", "core.js", *(f"{n}.js" for n in ("input/tex", "output/chtml", "output/chtml/fonts/tex")))
 MATHJAX += ("a11y/assistive-mml.js",)
 """The parts that pages need, two thirds of the bundle; ``mathjax3_config`` in _config.yml loads them."""
+JUPYTER_BOOK = (sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build")
 PROBLEM = re.compile("WARNING|ERROR|CRITICAL|Error:")
 
 
@@ -208,8 +209,7 @@ def site(executed: Sequence[Path]) -> None:
         stamp.unlink(missing_ok=True)
         say(f"site: {len(pages())} pages, with every warning an error")
         stage(executed, BUILD / "site")
-        sphinx = "from jupyter_book.cli.main import main; main()"
-        command = [sys.executable, "-c", sphinx, "build", str(BUILD / "site"), "-W", "-n", "--keep-going"]
+        command = [*JUPYTER_BOOK, str(BUILD / "site"), "-W", "-n", "--keep-going"]
         done = subprocess.run(command, cwd=BUILD, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         log = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
         (BUILD / "site.log").write_text(log)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from build import BUILD, BuildError, say, stage
+from build import BUILD, JUPYTER_BOOK, BuildError, say, stage
 from committed import Notebook, dump, read, tagged
 
 NEEDED = {
@@ -86,8 +86,7 @@ def main() -> int:
         print(f"pdf.py: {error}", file=sys.stderr)
         return 1
     say("PDF: Sphinx, then LaTeX")
-    program = "from jupyter_book.cli.main import main; main()"
-    command = [sys.executable, "-c", program, "build", str(MIRROR), "--builder", "pdflatex"]
+    command = [*JUPYTER_BOOK, str(MIRROR), "--builder", "pdflatex"]
     done = subprocess.run(command, cwd=BUILD, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     (BUILD / "pdf.log").write_text(done.stdout)
     made = MIRROR / "_build" / "latex" / "drs.pdf"

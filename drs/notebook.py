@@ -48,10 +48,10 @@ def sentence(found: Finding) -> str:
     judged = found.judgement
     if judged.verdict == "no records":
         return f"Under `{found.profile}` there are no complete records, so there is no verdict."
-    networks = "" if found.claim.counts == "seeds" else f", seeds: {found.seeds}"
+    seeds = "" if found.claim.counts == "seeds" else f", seeds: {found.seeds}"
     return (
         f"**{judged.verdict.capitalize()}** under `{found.profile}` ({found.dataset}, {judged.n} "
-        f"{found.claim.counts}{networks}): {found.claim.quantity} = {found.interval}. {judged.detail}."
+        f"{found.claim.counts}{seeds}): {found.claim.quantity} = {found.interval}. {judged.detail}."
     )
 
 

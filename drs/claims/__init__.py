@@ -72,7 +72,7 @@ def as_blocks(findings: list[Finding]) -> str:
         blocks.append(
             f"{claim.id:<4} {judged.verdict.upper()} ({found.profile}): {claim.statement}\n"
             f"     {claim.quantity}: {found.interval}, {judged.n} {claim.counts}; {judged.detail}\n"
-            f"     rule: {claim.rule}{' ' * bool(claim.mended)}{claim.mended}\n"
+            f"     rule: {' '.join(filter(None, (claim.rule, claim.mended)))}\n"
             f"     {claim.notebook}.ipynb"
         )
     return "\n".join(blocks)
