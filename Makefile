@@ -13,7 +13,7 @@ LIMIT_MIB ?= 2048
 UV_VERSION := 0.13.9
 BIN := .venv/bin
 STAMP := .venv/.installed
-BUILD := $(BIN)/python book/build.py
+BUILD := $(BIN)/python book/tools/build.py
 CLASSROOM := $(BIN)/python -m drs.classroom
 ASSIGNMENTS := _build/assignments/.built
 REPRODUCED := $(CURDIR)/_build/reproduced
@@ -58,7 +58,7 @@ smoke: install ## Execute every notebook from scratch under the smoke profile, w
 	@$(BUILD) smoke
 
 pdf: book ## Set the whole book as one PDF, _build/drs.pdf (needs LaTeX; says which packages)
-	@$(BIN)/python book/pdf.py
+	@$(BIN)/python book/tools/pdf.py
 
 links: book ## Ask for every external link of the book (needs the network)
 	@cd _build && $(CURDIR)/$(BIN)/python -c 'from jupyter_book.cli.main import main; main()' build site --builder linkcheck
@@ -67,7 +67,7 @@ test: install ## Run the whole test suite, the site in a browser included
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 site-report: book ## Weight, requests, speed, accessibility and links of every page; fails where something must not be
-	@$(BIN)/python book/site_report.py
+	@$(BIN)/python book/tools/site_report.py
 
 bench: install ## Measure our attacks against other libraries, as ratios (installs those without their dependencies)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps torchattacks==3.5.1 adv-lib==0.2.8

@@ -28,7 +28,7 @@ DatasetOption = Annotated[
 
 
 def _experiments(name: str) -> list[str]:
-    from drs.experiments import EXPERIMENTS, get_experiment
+    from drs.study.experiments import EXPERIMENTS, get_experiment
 
     return list(EXPERIMENTS) if name == "all" else [get_experiment(name).name]
 
@@ -44,7 +44,7 @@ def run(
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler to send the runs to.")] = None,
 ) -> None:
     """Compute what is missing of an experiment. Stop it whenever you like: it goes on where it stopped."""
-    from drs.runner import plan, run_missing
+    from drs.study.runner import plan, run_missing
 
     for name in _experiments(experiment):
         runs = plan(name, profile, dataset=dataset)
@@ -67,9 +67,9 @@ def run(
 @app.command()
 def status(profile: ProfileOption = "quick", dataset: DatasetOption = None, results: ResultsOption = None) -> None:
     """Say of every experiment how many of its runs have a record, and check those records."""
-    from drs.experiments import EXPERIMENTS
-    from drs.records import read_records
-    from drs.runner import missing, plan
+    from drs.study.experiments import EXPERIMENTS
+    from drs.study.records import read_records
+    from drs.study.runner import missing, plan
 
     typer.echo(f"{'experiment':<14}{'done':>7}{'missing':>9}{'minutes':>9}")
     for name in EXPERIMENTS:
@@ -82,12 +82,12 @@ def status(profile: ProfileOption = "quick", dataset: DatasetOption = None, resu
 @app.command("list")
 def list_() -> None:
     """List experiments, profiles, data sets, losses, models and attacks by name."""
-    from drs.datasets import DATASETS
-    from drs.evaluation import ATTACKS
-    from drs.experiments import EXPERIMENTS
+    from drs.evaluation.accuracy import ATTACKS
     from drs.losses import LOSSES
-    from drs.models import MODELS
-    from drs.profiles import PROFILES
+    from drs.study.experiments import EXPERIMENTS
+    from drs.study.profiles import PROFILES
+    from drs.training.datasets import DATASETS
+    from drs.training.models import MODELS
 
     typer.echo("experiments")
     for experiment in EXPERIMENTS.values():
@@ -111,7 +111,7 @@ def claims(
     results: ResultsOption = None,
 ) -> None:
     """One line a claim: id, verdict, profile, estimate with interval, notebook."""
-    from drs.claims import as_blocks, as_lines, as_markdown, verdicts
+    from drs.study.claims import as_blocks, as_lines, as_markdown, verdicts
 
     if results is not None:
         os.environ["DRS_RESULTS"] = str(results)
@@ -126,9 +126,9 @@ def compare(
     against: Annotated[Path | None, typer.Option(help="Root to compare with; data/results by default.")] = None,
 ) -> None:
     """Compare recomputed records and their verdicts with the committed ones, worst first; status 1 on drift."""
-    from drs import regression
+    from drs.study import drift
 
-    found = regression.compare(folder, profile, against)
+    found = drift.compare(folder, profile, against)
     typer.echo(str(found))
     if found.drifted:
         raise typer.Exit(1)
@@ -137,7 +137,7 @@ def compare(
 @app.command()
 def fetch(name: Annotated[str, typer.Argument(help="mnist, fashion_mnist, cifar10, cifar100 or svhn.")]) -> None:
     """Download a data set into the data root ($DRS_DATA or data/raw)."""
-    from drs.datasets import fetch_dataset
+    from drs.training.datasets import fetch_dataset
 
     typer.echo(f"{name} is under {fetch_dataset(name)}")
 
@@ -150,9 +150,9 @@ def bench(
     save: Annotated[bool, typer.Option("--save", help="Keep the ratios in data/benchmarks, for the book.")] = False,
 ) -> None:
     """Print the speed of our attacks as ratios to other libraries ('make bench' installs those)."""
-    from drs.benchmarks.attacks import run as measure
-    from drs.benchmarks.attacks import save as keep
-    from drs.runner import describe_device, resolve_device
+    from drs.study.benchmarks import run as measure
+    from drs.study.benchmarks import save as keep
+    from drs.study.runner import describe_device, resolve_device
 
     where = resolve_device(device)
     typer.echo(f"on {describe_device(where)}, scale {scale}")
@@ -168,7 +168,7 @@ def bench(
 @app.command()
 def readme() -> None:
     """Write the claims table and the figure of the DRS chapter into README.md and book/_generated, from records."""
-    from drs.readme import write
+    from drs.pages.front import write
 
     for path in write():
         typer.echo(f"wrote {path}")

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from drs._reduction import at_least_float32, check_weight, flatten, reduce
-from drs.distribution import Measure, false_class_squares, measured_values
 from drs.errors import UsageError, unknown
+from drs.spread import Measure, false_class_squares, measured_values
 
 Reduction: TypeAlias = Literal["none", "mean", "sum"]
 Spread: TypeAlias = Literal["sum_of_squares", "std"]
@@ -164,7 +164,7 @@ def rce_loss(logits: Tensor, target: Tensor, *, ignore_index: int = -100, reduct
     .. math:: L = -\frac{1}{C-1} \sum_{j \ne y} \log \mathrm{softmax}(z)_j
 
     Training drives the true class to the LOWEST probability and the others to 1/(C - 1); at test the logits are
-    negated (:class:`drs.models.ReverseLogits`). The smallest possible value is log(C - 1).
+    negated (:class:`drs.training.models.ReverseLogits`). The smallest possible value is log(C - 1).
 
     Args, returns and errors are those of :func:`cross_entropy`.
     """

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from drs.datasets import Dataset, load_dataset
-from drs.models import Network
-from drs.training import TrainingSpec, train
+from drs.training.datasets import Dataset, load_dataset
+from drs.training.loop import TrainingSpec, train
+from drs.training.models import Network
 
 # pytest-xdist runs one process a core; bitwise repeatability holds at one thread count.
 torch.set_num_threads(1)

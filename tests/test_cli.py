@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from drs import cli
-from drs.experiments import EXPERIMENTS, Context, Experiment, Outcome, Spec
-from drs.profiles import PROFILES, Profile
-from drs.records import record_path
-from drs.runner import plan
+from drs.study.experiments import EXPERIMENTS, Context, Experiment, Outcome, Spec
+from drs.study.profiles import PROFILES, Profile
+from drs.study.records import record_path
+from drs.study.runner import plan
 
 Command = Callable[..., tuple[int, str, str]]
 

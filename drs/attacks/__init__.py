@@ -3,9 +3,9 @@
 from drs.attacks.adaptive import JointPGD, OrthogonalPGD, SelectivePGD
 from drs.attacks.base import Adversarials, Attack
 from drs.attacks.carlini_wagner import CarliniWagnerL2, WarmStartCarliniWagnerL2
-from drs.attacks.gradient import BIM, FGSM, ILCM, PGD, TargetedPGD, UniformNoise
 from drs.attacks.jsma import JSMA
 from drs.attacks.minimal import DDN, DeepFool
+from drs.attacks.sign import BIM, FGSM, ILCM, PGD, TargetedPGD, UniformNoise
 from drs.attacks.square import Square
 from drs.attacks.white_box import WhiteBoxCarliniWagner, f2
 

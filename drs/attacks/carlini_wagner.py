@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from drs.attacks.base import Attack, distance
 from drs.attacks.descent import CONST_LIMIT, Search, smallest
-from drs.attacks.gradient import OBJECTIVES
 from drs.attacks.minimal import run_foolbox
+from drs.attacks.sign import OBJECTIVES
 from drs.attacks.targets import TARGETS, check_target_rule
 from drs.errors import UsageError
 

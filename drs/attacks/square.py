@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from drs.attacks.base import Attack
-from drs.attacks.gradient import OBJECTIVES
+from drs.attacks.sign import OBJECTIVES
 from drs.errors import UsageError
 
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)

@@ -27,11 +27,11 @@ from torch import Tensor, nn
 from drs.attacks.carlini_wagner import ROUNDING, CarliniWagnerL2, MarginProblem, margin_penalty
 from drs.attacks.descent import smallest
 from drs.errors import UsageError
-from drs.models import Network
+from drs.training.models import Network
 
 
 class Density(Protocol):
-    """A fitted density of features, such as :class:`drs.density.KDensity`."""
+    """A fitted density of features, such as :class:`drs.detection.density.KDensity`."""
 
     def bind(self, labels: Tensor) -> Callable[[Tensor], Tensor]:
         """log KD of features (N, D) among the examples of ``labels`` (N,), as a differentiable function."""

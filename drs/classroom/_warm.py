@@ -14,6 +14,6 @@ tqdm.set_lock(threading.RLock())  # its own one is a semaphore that a killed pro
 
 import drs.attacks  # noqa: E402
 import drs.classroom._worker  # noqa: E402, F401
-from drs.checkpoints import cached_dataset  # noqa: E402
+from drs.study.checkpoints import cached_dataset  # noqa: E402
 
 cached_dataset("mnist5k")

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from drs.attacks.base import TOLERANCE, Attack
-from drs.datasets import Dataset
-from drs.models import Network, build_model
+from drs.training.datasets import Dataset
+from drs.training.models import Network, build_model
 
 
 class Linear(Network):

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from drs.attacks import PGD, JointPGD, OrthogonalPGD, SelectivePGD
 from drs.attacks.adaptive import Score, orthogonal
 from drs.attacks.carlini_wagner import margin
-from drs.datasets import Dataset
 from drs.detection import BANDWIDTH_CE, KDensity, auc, confidence, non_me
 from drs.errors import UsageError
-from drs.models import Network
+from drs.training.datasets import Dataset
+from drs.training.models import Network
 from tests.attacks.contract import Linear, assert_kept
 
 KINDS: list[Any] = [SelectivePGD, OrthogonalPGD, JointPGD]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from drs.attacks import FGSM, Adversarials
 from drs.errors import UsageError
-from drs.models import build_model
+from drs.training.models import build_model
 from tests.attacks.test_base import Brightness, grey
 
 # --- bad input -------------------------------------------------------------------------------------------------------

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from drs.attacks import BIM, FGSM, ILCM, PGD, Attack, TargetedPGD, UniformNoise
 from drs.attacks.base import TOLERANCE, attackable, distance, project
-from drs.datasets import Dataset
-from drs.models import Network, build_model
+from drs.training.datasets import Dataset
+from drs.training.models import Network, build_model
 from tests.attacks.contract import assert_model_as_it_was, assert_seeded
 
 ATTACKS: list[Attack] = [

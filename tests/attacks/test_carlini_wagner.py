@@ -15,9 +15,9 @@ from torch import Tensor
 from drs.attacks import CarliniWagnerL2, WarmStartCarliniWagnerL2
 from drs.attacks.carlini_wagner import MarginProblem, margin, margin_penalty
 from drs.attacks.minimal import DDN
-from drs.datasets import Dataset
 from drs.errors import UsageError
-from drs.models import Network
+from drs.training.datasets import Dataset
+from drs.training.models import Network
 from tests.attacks.contract import Linear, assert_kept
 
 QUICK = CarliniWagnerL2(learning_rate=0.05, search_steps=3, max_iterations=60, target="untargeted")

@@ -13,8 +13,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from drs.attacks import CarliniWagnerL2
 from drs.attacks.descent import Search, smallest, to_tanh_space
-from drs.datasets import Dataset
-from drs.models import Network, build_model
+from drs.training.datasets import Dataset
+from drs.training.models import Network, build_model
 
 QUICK = CarliniWagnerL2(learning_rate=0.05, search_steps=3, max_iterations=60, target="untargeted")
 

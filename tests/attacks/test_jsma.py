@@ -10,9 +10,9 @@ from drs.attacks import JSMA
 from drs.attacks import jsma as module
 from drs.attacks.jsma import BAND, best_pairs, skyband
 from drs.attacks.targets import TARGETS
-from drs.datasets import Dataset
 from drs.errors import UsageError
-from drs.models import Network
+from drs.training.datasets import Dataset
+from drs.training.models import Network
 from tests.attacks.contract import Linear, assert_kept
 
 

@@ -9,9 +9,9 @@ import torch
 
 from drs.attacks import DDN, DeepFool
 from drs.attacks.minimal import run_foolbox
-from drs.datasets import Dataset
 from drs.errors import UsageError
-from drs.models import Network
+from drs.training.datasets import Dataset
+from drs.training.models import Network
 from tests.attacks.contract import Linear, assert_kept
 
 ATTACKS: list[Any] = [DDN(steps=40), DeepFool(steps=40)]

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from drs.attacks import PGD
-from drs.attacks.gradient import OBJECTIVES
-from drs.datasets import Dataset
-from drs.models import Network
+from drs.attacks.sign import OBJECTIVES
+from drs.training.datasets import Dataset
+from drs.training.models import Network
 
 # --- objectives ------------------------------------------------------------------------------------------------------
 

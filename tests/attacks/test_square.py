@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from drs.attacks import PGD, Square
 from drs.attacks.square import _squares, square_side
-from drs.datasets import Dataset
 from drs.errors import UsageError
-from drs.models import Network
+from drs.training.datasets import Dataset
+from drs.training.models import Network
 
 
 class Brightness(nn.Module):

@@ -17,10 +17,10 @@ from drs.attacks import CarliniWagnerL2, WhiteBoxCarliniWagner, f2
 from drs.attacks.carlini_wagner import margin
 from drs.attacks.targets import TARGETS
 from drs.attacks.white_box import _Evasion
-from drs.datasets import Dataset
 from drs.detection import BANDWIDTH_CE, BANDWIDTH_RCE, KDensity
 from drs.errors import UsageError
-from drs.models import Network
+from drs.training.datasets import Dataset
+from drs.training.models import Network
 from tests.attacks.contract import Linear, assert_kept
 
 

@@ -1,0 +1,84 @@
+"""Prints what the built site weighs, asks for and gets wrong; status 1 where something must not be.
+
+The same findings go to ``_build/site-report.json`` and ``_build/site-report.md``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from site_browser import BROWSER, HEAVIEST, SLOWEST, Seen, launched, look, served
+from site_files import broken_links, chapters, loads_from_elsewhere, undescribed
+
+BUILD = Path(__file__).resolve().parents[2] / "_build"
+
+
+def report(site: Path) -> dict[str, Any]:
+    """Every finding about a built site; ``pages`` is empty where there is no browser."""
+    found: dict[str, Any] = {
+        "broken links": broken_links(site),
+        "figures without alternative text": undescribed(site),
+        "loads from another host": loads_from_elsewhere(site),
+    }
+    names, seen = chapters(site), []
+    if BROWSER:
+        with served(site) as address, launched() as browser:
+            for name in names:
+                seen.append(look(browser, address, name))
+                print(f"  {name}", file=sys.stderr, flush=True)
+    problems = [f"{kind}: {one}" for kind, many in found.items() for one in many]
+    problems += [one for page in seen for one in page.problems()]
+    return found | {"names": names, "pages": [asdict(page) for page in seen], "problems": problems}
+
+
+def as_markdown(found: dict[str, Any]) -> str:
+    """The report as a table and a list of what is wrong."""
+    pages = [Seen(**page) for page in found["pages"]]
+    lines = ["# Site report", "", f"{len(found['names'])} pages."]
+    if pages:
+        lines += [
+            "",
+            "| page | kB sent | kB unpacked | requests | elsewhere | ready, s | axe, light | axe, dark |",
+            "|---|---|---|---|---|---|---|---|",
+        ]
+        lines += [
+            f"| {p.path} | {p.weight / 1000:.0f} | {p.unpacked / 1000:.0f} | {p.requests} | {len(p.outside)} "
+            f"| {p.seconds:.2f} | {len(p.axe_light)} | {len(p.axe_dark)} |"
+            for p in pages
+        ]
+        slow = [p.path for p in pages if p.seconds > SLOWEST]
+        lines += [
+            "",
+            f"- heaviest page: {max(p.weight for p in pages) / 1000:.0f} kB sent (at most {HEAVIEST / 1000:.0f})",
+            f"- requests to other hosts: {sum(len(p.outside) for p in pages)}",
+            f"- pages ready after more than {SLOWEST:g} s from localhost: {', '.join(slow) or 'none'}",
+            f"- axe violations: {sum(len(p.axe_light) for p in pages)} light, "
+            f"{sum(len(p.axe_dark) for p in pages)} dark",
+        ]
+    else:
+        lines += ["", "No Chromium or Chrome here (on Debian: apt-get install chromium): only the files were checked."]
+    lines += [f"- {kind}: {len(found[kind])}" for kind in list(found)[:3]]
+    lines += ["", f"{len(found['problems'])} problems" + (":" if found["problems"] else "."), ""]
+    return "\n".join(lines + [f"- {one}" for one in found["problems"]]).rstrip() + "\n"
+
+
+def main() -> int:
+    """Entry point."""
+    site = BUILD / "html"
+    if not site.is_dir():
+        print("site_report.py: no site in _build/html; make it with 'make book'", file=sys.stderr)
+        return 2
+    found = report(site)
+    text = as_markdown(found)
+    (BUILD / "site-report.json").write_text(json.dumps(found, indent=1) + "\n")
+    (BUILD / "site-report.md").write_text(text)
+    print(text, end="")
+    return 1 if found["problems"] else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

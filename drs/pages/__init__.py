@@ -1,0 +1,1 @@
+"""What a reader sees, written from records: chapters, figures, tables, the report and the front page."""

@@ -1,0 +1,76 @@
+"""Writes what README and the book's prose pages show of the results: tables and one figure, from records."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from drs.errors import UsageError
+from drs.pages.report import FRAGMENTS
+from drs.paths import project_root
+from drs.study.claims import as_markdown, reseeded_markdown, verdicts
+from drs.study.records import to_frame
+from drs.study.runner import existing
+
+BEGIN, END = "<!-- claims:begin -->", "<!-- claims:end -->"
+STORY_PROFILE = "quick"
+
+
+def fill(text: str, table: str) -> str:
+    """``text`` with everything between the two markers replaced by ``table``.
+
+    Raises:
+        UsageError: A marker is missing.
+    """
+    if text.count(BEGIN) != 1 or text.count(END) != 1:
+        raise UsageError(f"expected one {BEGIN} and one {END} in the text")
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    return f"{before}{BEGIN}\n{table}\n{END}{after}"
+
+
+def texts() -> dict[str, str]:
+    """What README.md and the files of book/_generated hold, by path from the repository's root.
+
+    Raises:
+        UsageError: README.md without its markers.
+        RecordError: A damaged record.
+    """
+    found = verdicts()
+    generated = {
+        "claims.md": as_markdown(found, prefix="../") + "\n",
+        "reseeded.md": reseeded_markdown() + "\n",
+    } | {f"report_{table.__name__}.md": table() + "\n" for table in FRAGMENTS}
+    readme = fill((project_root() / "README.md").read_text(encoding="utf-8"), as_markdown(found))
+    return {"README.md": readme} | {f"book/_generated/{name}": text for name, text in generated.items()}
+
+
+def write() -> list[Path]:
+    """Write :func:`texts` and the figure of the front page with its numbers; returns what was written.
+
+    Raises:
+        UsageError: README.md without its markers.
+        RecordError: A damaged record.
+    """
+    import matplotlib
+
+    matplotlib.use("agg")
+    from drs.pages.figures import style
+    from drs.pages.figures.drs_paper import curve
+    from drs.pages.figures.numbers import tables
+
+    root = project_root()
+    generated = root / "book" / "_generated"
+    generated.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, text in texts().items():
+        (root / name).write_text(text, encoding="utf-8")
+        written.append(root / name)
+    frame = to_frame(existing("losses", STORY_PROFILE))
+    if len(frame):
+        style.apply()
+        figure = curve(frame, ("ce", "drs"), ("fgsm", "pgd", "worst"))
+        figure.savefig(generated / "story.svg", metadata={"Date": None}, transparent=False, facecolor="white")
+        (generated / "story.json").write_text(json.dumps(tables(figure), indent=1) + "\n", encoding="utf-8")
+        written += [generated / "story.svg", generated / "story.json"]
+    return written

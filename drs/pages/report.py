@@ -1,0 +1,189 @@
+"""The tables of the book's report, in Markdown: what was run, on what, for how long, and what was not run.
+
+All of them are made from the plans of the experiments and from the records there are; nothing is typed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from drs.evaluation.accuracy import ATTACKS
+from drs.study.claims import CLAIMS, verdicts
+from drs.study.experiments import EXPERIMENTS
+from drs.study.experiments.losses import SIZES
+from drs.study.profiles import PROFILES
+from drs.study.records import Run
+from drs.study.runner import existing, plan
+from drs.training.datasets import DATASETS
+from drs.training.loop import TrainingSpec
+from drs.training.models import build_model, count_parameters
+
+SCALES = (("quick", "mnist5k"), ("reseeded", "mnist5k"), ("paper", "mnist"), ("paper", "cifar10"))
+"""Profile and data set of every scale that the report speaks of."""
+TRAINED = tuple(scale for scale in SCALES if scale[0] != "reseeded")
+"""The scales whose networks differ in more than their seeds."""
+VERDICTS = ("reproduced", "partly reproduced", "undecided", "not reproduced", "no records")
+
+
+def markdown(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def _range(values: Iterable[float]) -> str:
+    low, high = min(found := list(values)), max(found)
+    return f"{low:,g}" if low == high else f"{low:,g} to {high:,g}"
+
+
+def _trainings(runs: Iterable[Run]) -> list[TrainingSpec]:
+    """Every network that runs attack or measure, once."""
+    found: dict[str, TrainingSpec] = {}
+    for run in runs:
+        if values := run.spec.get("network"):
+            found[Run("network", 1, values).key] = TrainingSpec.from_dict(values)
+    return list(found.values())
+
+
+@lru_cache(maxsize=64)
+def _parameters(model: str, options: tuple[tuple[str, int], ...], colour: bool) -> int:
+    return count_parameters(build_model(model, channels=3 if colour else 1, classes=10, seed=0, **dict(options)))
+
+
+def architectures() -> str:
+    """Every architecture with its number of parameters, and where it is used."""
+    used: dict[tuple[str, str, str], dict[int, None]] = {}
+    for profile, dataset in TRAINED:
+        for name in EXPERIMENTS:
+            for spec in _trainings(plan(name, profile, dataset=dataset)):
+                colour = SIZES[dataset] == 32
+                count = _parameters(spec.model, tuple(sorted(spec.model_options.items())), colour)
+                depth = f"-{spec.model_options['depth']}" if spec.model == "resnet" else ""
+                used.setdefault((f"{spec.model}{depth}", profile, dataset), {})[count] = None
+    rows = [[f"`{model}`", f"{profile}, {data}", _range(counts)] for (model, profile, data), counts in used.items()]
+    return markdown(["architecture", "profile, data", "parameters"], sorted(rows))
+
+
+def trainings() -> str:
+    """The hyperparameters of the networks at each scale; experiments that train alike share a row."""
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for profile, dataset in TRAINED:
+        for name in EXPERIMENTS:
+            if specs := _trainings(plan(name, profile, dataset=dataset)):
+                settings = (
+                    f"{profile}, {dataset}",
+                    ", ".join(sorted({spec.model for spec in specs})),
+                    _range(spec.steps for spec in specs),
+                    _range(spec.batch_size for spec in specs),
+                    f"rate {_range(spec.learning_rate for spec in specs)} ({specs[0].schedule}), "
+                    f"decay {_range(spec.weight_decay for spec in specs)}",
+                )
+                rows.setdefault(settings, []).append(f"{name}: {len(specs)}")
+    header = ["profile, data", "models", "updates", "batch", "learning rate (schedule), weight decay", "networks"]
+    return markdown(header, [[*settings, ", ".join(names)] for settings, names in rows.items()])
+
+
+def attacks(epsilon: float = 0.05) -> str:
+    """The settings of the attacks that share the budgets of the curves, and of the costly ones in each profile."""
+    rows = []
+    for name, make in ATTACKS.items():
+        kind, _, settings = repr(make(epsilon)).partition("(")
+        kept = [part for part in settings[:-1].split(", ") if part.split("=")[0] not in ("epsilon", "seed")]
+        rows.append([f"`{name}`", "every profile", f"{{class}}`drs.attacks.{kind}`", f"`{', '.join(kept) or 'none'}`"])
+    for profile, dataset in (("quick", "mnist5k"), ("paper", "mnist")):
+        for experiment in ("stress", "detection", "constant", "whitebox"):
+            spec = plan(experiment, profile, dataset=dataset)[0].spec
+            kept = [f"{k}={v}" for k, v in spec.items() if isinstance(v, (int, float, list)) and not _is_specs(v)]
+            rows.append([f"experiment `{experiment}`", profile, "", f"`{', '.join(kept)}`"])
+    return markdown(["attack", "profile", "class", "settings"], rows)
+
+
+def _is_specs(value: Any) -> bool:
+    return isinstance(value, list) and any(isinstance(item, Mapping) for item in value)
+
+
+def cost() -> str:
+    """What the records of each experiment took to compute, and on what."""
+    rows, total, number = [], 0.0, 0
+    seen: set[tuple[str, str]] = set()
+    for profile, dataset in (*SCALES, ("paper", "cifar10-jpeg")):
+        for name in EXPERIMENTS:
+            records = existing(name, profile, dataset=dataset)
+            keys = {(profile, record.run.key) for record in records}
+            if not records or keys & seen:  # an experiment without data is the same whatever the data set
+                continue
+            seen |= keys
+            seconds = [record.seconds for record in records]
+            total, number = total + sum(seconds), number + len(records)
+            devices, torches = {r.device for r in records}, {r.versions.get("torch", "unknown") for r in records}
+            rows.append(
+                [
+                    f"{profile}, {dataset}",
+                    f"`{name}`",
+                    len(records),
+                    f"{sum(seconds) / 60:.1f}",
+                    f"{max(seconds):.0f}",
+                    ", ".join(sorted(devices)),
+                    ", ".join(sorted(torches)),
+                ]
+            )
+    rows.append(["**all**", "", number, f"{total / 60:.1f}", "", "", ""])
+    return markdown(["profile, data", "experiment", "runs", "minutes", "longest run, s", "device", "torch"], rows)
+
+
+def not_run() -> str:
+    """Every experiment and scale without all of its records, with the claims that are open there."""
+    rows, seen = [], set()
+    for profile, dataset in SCALES:
+        for name, experiment in EXPERIMENTS.items():
+            runs = plan(name, profile, dataset=dataset)
+            key = (profile, *(run.key for run in runs))  # as above
+            done = len(existing(name, profile, dataset=dataset))
+            if done < len(runs) and key not in seen:
+                claims = [claim.id for claim in CLAIMS.values() if claim.experiment == name]
+                where = f"{profile}, {dataset}"
+                rows.append([where, f"`{name}`: {experiment.title}", f"{done} of {len(runs)}", ", ".join(claims)])
+            seen.add(key)
+    if not rows:
+        return "Every experiment has been run at every scale."
+    return markdown(["profile, data", "experiment", "runs with a record", "claims not judged there"], rows)
+
+
+def outcome() -> str:
+    """How many claims of each source came out how, by name, at each scale."""
+    cells: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for found in verdicts():
+        source = "ours" if found.claim.source.startswith("ours") else found.claim.source.partition(",")[0]
+        scale = f"{found.profile}, {found.dataset}" if found.dataset else found.profile
+        link = f"[{found.claim.id}](../{found.claim.notebook}.ipynb)"
+        cells.setdefault((source, scale), {}).setdefault(found.judgement.verdict, []).append(link)
+    rows = [
+        [source, scale, *(", ".join(by.get(verdict, [])) or "none" for verdict in VERDICTS)]
+        for (source, scale), by in sorted(cells.items())
+    ]
+    return markdown(["claims of", "profile, data", *VERDICTS], rows)
+
+
+def data() -> str:
+    """Every data set by name, and at which scale it is used."""
+    rows = []
+    for name in DATASETS:
+        where = [profile for profile, dataset in SCALES if dataset == name] or ["only on request"]
+        rows.append([f"`{name}`", ", ".join(where), f"{SIZES[name]} x {SIZES[name]}"])
+    return markdown(["data set", "profiles", "pixels"], rows)
+
+
+def seeds() -> str:
+    """The seeds of every profile."""
+    rows = [
+        [f"`{p.name}`", ", ".join(map(str, p.seeds)), p.population, p.images, p.few_images]
+        for p in PROFILES.values()
+        if p.name != "smoke"
+    ]
+    return markdown(["profile", "seeds", "networks of the population", "images attacked", "by costly attacks"], rows)
+
+
+FRAGMENTS = (outcome, data, seeds, architectures, trainings, attacks, cost, not_run)
+"""What the report includes, each as ``book/_generated/report_NAME.md``."""

@@ -1,0 +1,1 @@
+"""What was run and what it shows: profiles, plans, records, experiments, claims. Reads the method, not the pages."""

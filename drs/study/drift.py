@@ -1,0 +1,278 @@
+"""Whether a recomputation agrees with the committed records: the same runs, number by number, within tolerances.
+
+On the machine the records come from, a recomputation is the same bit for bit. On another processor the last digits of a
+training differ, and a few hundred updates turn them into another network, as another seed would; the tolerances are
+what such a network may differ by, and are no intervals. They were set with the records at hand and widened once, for
+detectors, after all of ``quick`` had been computed again with other kernels for the convolutions: what a detector makes
+of one network moves as much as between seeds.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from drs.errors import UsageError
+from drs.paths import project_root
+from drs.study.claims import CLAIMS
+from drs.study.experiments import EXPERIMENTS
+from drs.study.records import Record, Run, read_records, to_frame
+from drs.study.runner import plan
+
+FEW = 5
+"""A number over fewer examples than this is not compared."""
+WORST_SHOWN = 40
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far a kind of number may move.
+
+    Attributes:
+        kind: What the numbers are.
+        names: Regular expression that the whole name of a metric matches, without its ``@epsilon``.
+        unit: ``absolute``; ``relative`` to the larger of the two; ``share`` and ``count`` of images, to which three
+            binomial standard errors of a difference at their mean are added; or ``ignored``.
+        allowed: The largest difference that is no drift.
+        over: The metric that counts the examples behind the number, with ``\\1`` for what the name's last group
+            matched; the run's images where it is empty.
+    """
+
+    kind: str
+    names: str
+    unit: Literal["absolute", "relative", "share", "count", "ignored"]
+    allowed: float = 0.0
+    over: str = ""
+
+
+_METRIC = r"(?:confidence|non_me|k_density)"
+_RATE = r"(?:auc\w*|detection_rate_\d+|false_rejection_\d+|tpr_at_fpr_\d+)"
+_ATTACK = r"(?:fgsm|bim|pgd|margin|targeted|ce|scaled_ce|dlr|square|transfer|noise|white|worst|strong_worst)"
+TOLERANCES = (
+    Tolerance("memory", r"memory_ratio|\w+_bytes", "relative", 0.05),
+    Tolerance("time, and ratios of times", r"seconds.*|\w+_milliseconds|\w+_ratio(?:_low|_high)?", "ignored"),
+    Tolerance("which image is shown", "label", "ignored"),
+    Tolerance("what does not depend on a network", r"images|square_images|diverged|slope\.\w+", "absolute", 1e-6),
+    Tolerance("counts of images", r"fooled|successes\..+|f2_count\..+", "count", 0.05),
+    Tolerance("AUC on transferred images", r"transfer_auc(?:_low|_high)?\..+", "share", 0.05),
+    Tolerance("the same, of those that fool", r"transfer_auc_fooled\.(\w+)", "share", 0.05, r"transfer.\1"),
+    Tolerance("AUC and rates over successes", rf"{_RATE}\.({_METRIC}\..+)", "share", 0.3, r"successes.\1"),
+    Tolerance("AUC over the bandwidth", "bandwidth_auc", "share", 0.05),
+    Tolerance("share with f2 > 0", r"f2_positive\.(.+)", "share", 0.05, r"f2_count.\1"),
+    Tolerance("share whose spread rises", r"\w+_rises", "share", 0.05, "fooled"),
+    Tolerance("mean distance of the white-box attack", r"distortion\w*\.(wb_.+)", "relative", 0.2, r"f2_count.\1"),
+    Tolerance("mean distance over successes", r"distortion\w*\.(.+)", "relative", 0.2, r"successes.\1"),
+    Tolerance("median distance", r"(?:ddn|deepfool|carlini_wagner|linf_l2)_median", "relative", 0.2),
+    Tolerance("accuracy on clean images", r"accuracy|train_accuracy|clean|transfer_clean\..+", "share", 0.02),
+    Tolerance("clean error in percent", "error_percent", "absolute", 3.0),
+    Tolerance("cross-entropy", "cross_entropy", "relative", 0.3),
+    Tolerance("calibration error", "calibration_error", "absolute", 0.05),
+    Tolerance("spread of the false logits", r"std_logits\w*", "relative", 0.3),
+    Tolerance("its square", r"variance_logits\w*", "relative", 0.5),
+    Tolerance("measures in [0, 1]", r"(?:(?:std|variance)_probabilities|entropy)\w*", "absolute", 0.05),
+    Tolerance("rank correlation in a network", r"sample_spearman_\w+", "absolute", 0.15),
+    Tolerance("silhouette and fitted exponent", "silhouette|slope", "absolute", 0.1),
+    Tolerance("medians over decades", "alpha_median|gap_median|gradient_norm_median", "relative", 0.5),
+    Tolerance("arithmetic", "float64_difference|repeat_difference", "absolute", 0.01),
+    Tolerance("share that a detector lets through", r"undetected\..+", "share", 0.2),
+    Tolerance("shares of images under attack", r"(?:accuracy|success|transfer)\..+", "share", 0.1),
+    Tolerance("accuracy under attack", rf"{_ATTACK}(?:_steps_\d+|_restarts_\d+|_few|_only|_area)?", "share", 0.05),
+    Tolerance("accuracy in the checks", r"temperature_.+|float32|float64|largest_budget", "share", 0.05),
+    Tolerance("share of zero gradients", "zero_gradient_share", "absolute", 0.05),
+)
+"""Every kind of number and how far it may move; the first row whose names match holds."""
+
+
+@lru_cache(maxsize=4096)
+def tolerance(metric: str) -> Tolerance:
+    """The row of :data:`TOLERANCES` for a metric.
+
+    Raises:
+        UsageError: A name that no row matches.
+    """
+    name = metric.partition("@")[0]
+    for row in TOLERANCES:
+        if re.fullmatch(row.names, name):
+            return row
+    raise UsageError(f"no tolerance is stated for the metric {metric!r}: add a row to drs.study.drift.TOLERANCES")
+
+
+def examples(metric: str, row: Tolerance, record: Record) -> float:
+    """How many examples a number of a record rests on: what ``row.over`` counts, else the attacked images."""
+    images = float(record.run.spec.get("images", record.metrics.get("images", math.inf)))
+    if not row.over:
+        return images
+    name, _, budget = metric.partition("@")
+    counted = re.sub(rf"^{row.names}$", row.over, name)
+    for candidate in (counted, re.sub(rf"\.{_METRIC}\.", ".", counted)):
+        for full in (f"{candidate}@{budget}", candidate):
+            if full in record.metrics:
+                value = record.metrics[full]
+                return value * images if tolerance(candidate).unit == "share" else value
+    return images
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One number of one run, twice.
+
+    Attributes:
+        run: What was computed, in words.
+        metric: Name of the number.
+        committed, found: Its values; None where a record does not have it.
+        allowed: The largest difference that is no drift.
+    """
+
+    run: str
+    metric: str
+    committed: float | None
+    found: float | None
+    allowed: float
+
+    @property
+    def excess(self) -> float:
+        """The difference in units of what is allowed: above one it is drift."""
+        a, b = self.committed, self.found
+        if a is None or b is None:
+            return math.inf
+        if a == b or (math.isnan(a) and math.isnan(b)):
+            return 0.0
+        gap = abs(a - b)
+        return gap / self.allowed if self.allowed and math.isfinite(gap) else math.inf
+
+    def __str__(self) -> str:
+        a, b = ("none" if value is None else f"{value:.4g}" for value in (self.committed, self.found))
+        return f"{self.run}: {self.metric}: {a} committed, {b} found, {self.allowed:.2g} allowed"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What :func:`compare` found.
+
+    Attributes:
+        records: How many records were there twice.
+        differences: Every number that was compared, the worst first.
+        verdicts: Sentences on claims whose verdict changed.
+        missing: Sentences on records that are there only once.
+    """
+
+    records: int
+    differences: Sequence[Difference]
+    verdicts: Sequence[str]
+    missing: Sequence[str]
+
+    @property
+    def beyond(self) -> list[Difference]:
+        """The differences that are drift."""
+        return [difference for difference in self.differences if difference.excess > 1.0]
+
+    @property
+    def drifted(self) -> bool:
+        """Whether a number or a verdict has moved."""
+        return bool(self.beyond or self.verdicts)
+
+    def __str__(self) -> str:
+        beyond = self.beyond
+        rest = next((d for d in self.differences if d.excess <= 1.0), None)
+        lines = [*self.verdicts, *map(str, beyond[:WORST_SHOWN])]
+        if len(beyond) > WORST_SHOWN:
+            lines.append(f"... and {len(beyond) - WORST_SHOWN} more")
+        if rest is not None and rest.excess > 0.0:
+            lines.append(f"the largest difference within its tolerance: {rest}")
+        total = (
+            f"{len(self.differences)} numbers of {self.records} records compared, {len(beyond)} beyond tolerance, "
+            f"{len(self.verdicts)} verdicts changed"
+        )
+        return "\n".join([*lines, *self.missing, total])
+
+
+def differences(run: str, committed: Record, found: Record) -> list[Difference]:
+    """Every number of two records of one run whose kind is compared.
+
+    Args:
+        run: What was computed, in words.
+        committed, found: The two records.
+    """
+    every = []
+    for metric in sorted(committed.metrics.keys() | found.metrics.keys()):
+        row = tolerance(metric)
+        a, b = committed.metrics.get(metric), found.metrics.get(metric)
+        count = min(examples(metric, row, committed), examples(metric, row, found))
+        if row.unit == "ignored" or (row.over and count < FEW):
+            continue
+        allowed = row.allowed
+        if row.unit == "relative":
+            allowed *= max(abs(a or 0.0), abs(b or 0.0))
+        elif row.unit in ("share", "count"):
+            scale = count if row.unit == "count" else 1.0
+            share = min(max(((a or 0.0) + (b or 0.0)) / 2 / scale, 0.0), 1.0)
+            allowed = scale * (allowed + 3 * math.sqrt(2 * share * (1 - share) / count))
+        every.append(Difference(run, metric, a, b, allowed))
+    return every
+
+
+def name(run: Run) -> str:
+    """A run in words: its experiment, what is trained, and the key that is its file's name."""
+    network = run.spec.get("network") or {}
+    told = (
+        {"variant": run.spec.get("variant")}
+        if "variant" in run.spec
+        else {k: network.get(k) for k in ("model", "loss")}
+    )
+    words = [f"{key}={value}" for key, value in {**told, "seed": network.get("seed")}.items() if value is not None]
+    return " ".join([run.experiment, *words, f"({run.key})"])
+
+
+def _verdict(claim_id: str, runs: Sequence[Run], records: Sequence[Record]) -> str:
+    complete = len(records) == len(runs)
+    return CLAIMS[claim_id].judge(to_frame(records)).verdict if complete else "no records"
+
+
+def _same_times(committed: Record, found: Record) -> Record:
+    """``found`` with the numbers that are not compared (times) as they were, so that they move no verdict."""
+    kept = {name: value for name, value in committed.metrics.items() if tolerance(name).unit == "ignored"}
+    return Record(**{**vars(found), "metrics": {**found.metrics, **kept}})
+
+
+def compare(folder: Path, profile: str = "quick", against: Path | None = None) -> Comparison:
+    """Compare the records in a folder with the committed ones, run by run, and the verdicts of both.
+
+    Args:
+        folder: A root of records, as ``$DRS_RESULTS`` names one.
+        profile: Whose records.
+        against: The root to compare with; ``data/results`` by default.
+
+    Raises:
+        UsageError: No such folder, the folder that it is compared with, or no record that is in both.
+        RecordError: A damaged record.
+    """
+    root = against or project_root() / "data" / "results"
+    if not folder.is_dir() or folder.resolve() == root.resolve():
+        raise UsageError(f"expected a folder of recomputed records, other than {root}, got {folder}")
+    twice, every, changed, missing = 0, [], [], []
+    for experiment in EXPERIMENTS:
+        runs = plan(experiment, profile)
+        here, there = ({r.run.key: r for r in read_records(runs, profile, place)} for place in (folder, root))
+        if not here:
+            continue
+        for words, place in (("committed", there), ("found", here)):
+            if lacking := [run for run in runs if run.key not in place]:
+                missing.append(f"{experiment}: {len(lacking)} of {len(runs)} runs have no record {words}")
+        for run in runs:
+            if run.key in here and run.key in there:
+                twice += 1
+                every += differences(name(run), there[run.key], here[run.key])
+        same = [_same_times(there[key], record) if key in there else record for key, record in here.items()]
+        for claim in CLAIMS.values():
+            if claim.experiment == experiment and len(here) == len(runs):
+                before, after = _verdict(claim.id, runs, list(there.values())), _verdict(claim.id, runs, same)
+                if before != after:
+                    changed.append(f"verdict of {claim.id}: {before} committed, {after} found")
+    if not twice:
+        raise UsageError(f"no record under {profile} is both in {folder} and in {root}: nothing to compare")
+    return Comparison(twice, sorted(every, key=lambda d: d.excess, reverse=True), changed, missing)

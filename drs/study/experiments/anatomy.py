@@ -1,0 +1,66 @@
+"""What an attack does to the softmax of the false classes: one image from close by, then many."""
+
+from __future__ import annotations
+
+import torch
+
+from drs.attacks import PGD
+from drs.evaluation.accuracy import ATTACKS, MEASURES, accuracy, logits_of
+from drs.study.experiments.base import Context, Experiment, Outcome, Spec
+from drs.study.profiles import Profile
+from drs.training.loop import TrainingSpec
+
+SHOWN = ("fgsm", "bim", "pgd")
+
+
+def grid(profile: Profile, dataset: str) -> list[Spec]:
+    """One network a loss: cross-entropy and DRS, first seed."""
+    return [
+        {
+            "network": TrainingSpec(
+                dataset=dataset, train_size=profile.train_size, loss=loss, steps=profile.steps, seed=profile.seeds[0]
+            ).as_dict(),
+            "images": profile.images,
+            "epsilon": 0.05 if profile.name != "smoke" else 0.2,
+            "budgets": [e for e in profile.epsilons if e > 0],
+        }
+        for loss in ("ce", "drs")
+    ]
+
+
+def run(spec: Spec, context: Context) -> Outcome:
+    """Attack the test images; keep the first image that is right when clean and wrong under PGD (else the first)."""
+    training = context.network(spec["network"])
+    images, labels = context.dataset(spec["network"]["dataset"]).test.first(spec["images"]).to_float(context.device)
+    logits = logits_of(training.network, images)
+    attacked = {name: ATTACKS[name](spec["epsilon"])(training.network, images, labels) for name in SHOWN}
+    right = logits.argmax(dim=1) == labels
+    fooled = right & attacked["pgd"].success
+    one = int(fooled.int().argmax())
+    metrics = {
+        "accuracy": accuracy(logits, labels),
+        "images": float(len(labels)),
+        "label": float(labels[one]),
+        "fooled": float(fooled.sum()),
+    }
+    for name, measure in MEASURES.items():
+        before, after = measure(logits, labels), measure(attacked["pgd"].logits, labels)
+        metrics[f"{name}_before"] = float(before.mean())
+        metrics[f"{name}_after"] = float(after.mean())
+        if bool(fooled.any()):
+            metrics[f"{name}_rises"] = float((after > before)[fooled].float().mean())
+    for epsilon in spec["budgets"]:
+        result = PGD(epsilon=epsilon, steps=20)(training.network, images, labels)
+        metrics[f"pgd@{epsilon:g}"] = result.robust_accuracy(labels)
+        metrics[f"std_probabilities@{epsilon:g}"] = float(MEASURES["std_probabilities"](result.logits, labels).mean())
+    pictures = torch.stack([images[one]] + [attacked[name].inputs[one] for name in SHOWN])
+    values = torch.stack([logits[one]] + [attacked[name].logits[one] for name in SHOWN])
+    arrays = {
+        "images": (pictures * 255).round().byte().cpu().numpy(),
+        "probabilities": torch.softmax(values, dim=1).cpu().numpy(),
+        "logits": values.cpu().numpy(),
+    }
+    return Outcome(metrics, arrays)
+
+
+EXPERIMENT = Experiment("anatomy", 2, "what attacks do to the softmax of the false classes", grid, run)

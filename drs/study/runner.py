@@ -1,0 +1,278 @@
+"""Runs what is missing: in this process, in worker processes, or on an existing Dask cluster.
+
+A finished run is never computed twice; an interrupted sweep goes on where it stopped; a worker that dies loses only
+the run it was at, and that run is done again.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+import multiprocessing
+import multiprocessing.connection
+import os
+import platform
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from drs.errors import Diverged, UsageError
+from drs.paths import results_root
+from drs.study.experiments import Context, Outcome, get_experiment
+from drs.study.profiles import get_profile
+from drs.study.records import (
+    Record,
+    Run,
+    code_commit,
+    has_record,
+    package_versions,
+    read_records,
+    write_record,
+)
+from drs.training.datasets import check_dataset_name
+
+ATTEMPTS = 3
+"""How often a run is tried whose worker dies."""
+CONNECT_SECONDS = 10
+"""How long to wait for a Dask scheduler."""
+
+
+def resolve_device(name: str) -> torch.device:
+    """``auto`` is CUDA, else MPS, else the CPU; any other name is what torch calls it.
+
+    Raises:
+        UsageError: A device torch does not know or this machine does not have.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(f"device {name!r} is not available here: {str(error).splitlines()[0]}") from error
+    return device
+
+
+def describe_device(device: torch.device) -> str:
+    """What a device is, in words, without the name of the machine."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return f"{platform.machine()} CPU, {threads} thread{'s' * (threads > 1)}" if device.type == "cpu" else device.type
+
+
+def plan(experiment: str, profile: str, *, dataset: str | None = None) -> list[Run]:
+    """The runs of an experiment under a profile, in order.
+
+    Args:
+        dataset: Another data set than the profile's own, such as ``folder:PATH``.
+
+    Raises:
+        UsageError: An unknown experiment, profile or data set.
+    """
+    definition = get_experiment(experiment)
+    scale = get_profile(profile)
+    if dataset is not None:
+        check_dataset_name(dataset)
+    return [Run(definition.name, definition.version, spec) for spec in definition.specs(scale, dataset)]
+
+
+def missing(runs: Sequence[Run], profile: str, results: Path | None = None) -> list[Run]:
+    """The runs that have no record yet."""
+    return [run for run in runs if not has_record(run, profile, results)]
+
+
+_ONE_RUN = threading.RLock()
+
+
+def compute(run: Run, profile: str, device_name: str, progress: bool = False) -> Record:
+    """Do one run and return its record, unwritten. On a CPU with one thread, so that the result does not depend on
+    how many workers there are; one run at a time in a process, whose generators of random numbers are shared."""
+    device = resolve_device(device_name)
+    with _ONE_RUN:
+        threads = torch.get_num_threads()
+        if device.type == "cpu":
+            torch.set_num_threads(1)
+        started = time.perf_counter()
+        try:
+            try:
+                outcome = get_experiment(run.experiment).run(dict(run.spec), Context(device, progress))
+            except Diverged:  # a result, not a mistake: the record holds ``diverged`` and nothing else
+                outcome = Outcome({"diverged": 1.0})
+            seconds = time.perf_counter() - started
+            described = describe_device(device)
+        finally:
+            torch.set_num_threads(threads)
+    return Record(
+        run=run,
+        profile=profile,
+        metrics=outcome.metrics,
+        arrays=outcome.arrays,
+        seconds=seconds,
+        device=described,
+        versions=package_versions(),
+        commit=code_commit(),
+        utc=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _compute_and_write(run: Run, profile: str, device_name: str, results: Path) -> str:
+    write_record(compute(run, profile, device_name), results)
+    return run.key
+
+
+def _die_with_parent() -> None:
+    """In a worker: die at once when Ctrl-C reaches it, or when the process that started it is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        sentinel = parent.sentinel
+
+        def watch() -> None:
+            multiprocessing.connection.wait([sentinel])
+            os._exit(1)
+
+        threading.Thread(target=watch, daemon=True).start()
+
+
+def _worker() -> ProcessPoolExecutor:
+    """A pool of one process, so that a death concerns one run only."""
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(1, mp_context=context, initializer=_die_with_parent)
+
+
+def _in_processes(runs: Sequence[Run], profile: str, device: str, results: Path, workers: int) -> Iterator[str]:
+    """Yield the key of each run as it is finished; a run whose worker died is done again by a new one."""
+    code_commit()
+    waiting = [(run, 1) for run in reversed(runs)]
+    idle = [_worker() for _ in range(workers)]
+    busy: dict[Future[str], tuple[ProcessPoolExecutor, Run, int]] = {}
+    try:
+        while waiting or busy:
+            while waiting and idle:
+                pool, (run, attempt) = idle.pop(), waiting.pop()
+                busy[pool.submit(_compute_and_write, run, profile, device, results)] = pool, run, attempt
+            for future in wait(busy, return_when=FIRST_COMPLETED).done:
+                pool, run, attempt = busy.pop(future)
+                idle.append(pool)
+                try:
+                    yield future.result()
+                except BrokenProcessPool:
+                    idle.remove(pool)
+                    pool.shutdown(wait=False)
+                    if attempt == ATTEMPTS:
+                        raise UsageError(
+                            f"run {run.key} of {run.experiment} killed its worker process {ATTEMPTS} times "
+                            "(out of memory? try --workers 1)"
+                        ) from None
+                    idle.append(_worker())
+                    waiting.append((run, attempt + 1))
+    finally:
+        for pool in [*idle, *(pool for pool, _, _ in busy.values())]:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _on_cluster(runs: Sequence[Run], profile: str, device: str, results: Path, scheduler: str) -> Iterator[str]:
+    """Send the runs to an existing Dask scheduler; records are written here as they come back."""
+    try:
+        import distributed
+    except ImportError as error:
+        raise UsageError("a cluster needs the extra 'cluster': pip install 'drs[cluster]'") from error
+    try:
+        client = distributed.Client(scheduler, timeout=CONNECT_SECONDS)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise UsageError(f"no Dask scheduler answers at {scheduler}: {error}") from error
+    with client:
+        futures = client.map(lambda run: compute(run, profile, device), list(runs), pure=False)
+        try:
+            for _, record in distributed.as_completed(futures, with_results=True):
+                write_record(record, results)
+                yield record.run.key
+        except distributed.KilledWorker as error:
+            raise UsageError(f"every worker at {scheduler} that tried one run died (out of memory?)") from error
+        except CancelledError as error:
+            raise UsageError(f"the Dask scheduler at {scheduler} went away; run again to go on") from error
+
+
+def run_missing(
+    runs: Sequence[Run],
+    profile: str,
+    *,
+    workers: int | None = None,
+    device: str = "auto",
+    results: Path | None = None,
+    scheduler: str | None = None,
+    progress: bool = True,
+    label: str = "runs",
+) -> int:
+    """Compute the runs that have no record.
+
+    Args:
+        runs: From :func:`plan`.
+        profile: Whose folder the records go to.
+        workers: Worker processes; 1 is this process; None for one a processor (or a GPU's one), fewer for few runs.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        results: Root of the records.
+        scheduler: Address of a Dask scheduler; overrides ``workers``.
+        progress: Show a bar.
+
+    Returns:
+        How many runs were computed.
+
+    Raises:
+        UsageError: What a run refuses, a device that is not there, a cluster that does not answer.
+    """
+    if workers is not None and workers < 1:
+        raise UsageError(f"expected workers >= 1, got {workers}")
+    root = results or results_root()
+    todo = missing(runs, profile, root)
+    if not todo:
+        return 0
+    kind = resolve_device(device).type
+    if workers is None:
+        workers = min(os.cpu_count() or 1, math.ceil(len(todo) / 4)) if kind == "cpu" else 1
+    finished: Iterator[object]
+    if scheduler is not None:
+        finished = _on_cluster(todo, profile, device, root, scheduler)
+    elif workers > 1:
+        finished = _in_processes(todo, profile, device, root, min(workers, len(todo)))
+    else:
+        here: Callable[[Run], Path] = lambda run: write_record(  # noqa: E731
+            compute(run, profile, device, progress and len(todo) == 1), root
+        )
+        finished = map(here, todo)
+    for _ in tqdm(finished, total=len(todo), desc=label, unit="run", disable=not progress):
+        pass
+    return len(todo)
+
+
+def ensure(experiment: str, profile: str = "quick", *, progress: bool = True, arrays: bool = False) -> list[Record]:
+    """The records of an experiment: read where they exist, computed where they do not.
+
+    This is what the first cell of every notebook calls.
+
+    Args:
+        experiment: Name of an experiment (``drs list`` shows them).
+        profile: ``smoke``, ``quick`` or ``paper``.
+        progress: Show a bar while computing.
+        arrays: Read the arrays too.
+
+    Raises:
+        UsageError: An unknown name.
+        RecordError: A damaged record.
+    """
+    runs = plan(experiment, profile)
+    run_missing(runs, profile, progress=progress, label=f"{experiment} ({profile})")
+    return read_records(runs, profile, arrays=arrays)
+
+
+def existing(experiment: str, profile: str, *, dataset: str | None = None, arrays: bool = False) -> list[Record]:
+    """The records of an experiment that exist under a profile; computes nothing."""
+    return read_records(plan(experiment, profile, dataset=dataset), profile, arrays=arrays)

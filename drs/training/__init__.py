@@ -1,0 +1,1 @@
+"""Data sets, models and the one training loop. Import from its modules: datasets, models, loop."""

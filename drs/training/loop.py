@@ -1,0 +1,282 @@
+"""One training loop for every loss: data on the device once, SGD with momentum, seeded, repeatable on a CPU.
+
+On a CUDA device the whole step (batch, augmentation, forward, loss, backward, update) is one CUDA graph.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from drs._seeding import seeded
+from drs.errors import Diverged, UsageError, unknown
+from drs.losses import get_loss
+from drs.training.datasets import Dataset
+from drs.training.models import Network, ReverseLogits, build_model, on_device
+
+SCHEDULES = ("step", "cosine")
+
+
+@dataclass(frozen=True)
+class TrainingSpec:
+    """Everything that decides which network comes out; equal specifications share one checkpoint.
+
+    Attributes:
+        dataset: Name for :func:`drs.training.datasets.load_dataset`.
+        train_size: The first so many training images (stratified); None for all.
+        model, model_options: Architecture by name, and its options.
+        loss, loss_options: Loss by name, and its options.
+        steps: Updates.
+        batch_size: Images an update; an incomplete last batch of an epoch is left out.
+        learning_rate: At the start.
+        milestones: Steps at which the learning rate is divided by ten; empty with ``schedule="cosine"``.
+        schedule: ``"step"`` or ``"cosine"`` (to zero).
+        momentum: Of SGD.
+        weight_decay: On weights of convolutions and linear layers only, never on biases or normalisation.
+        augment: Random crop with padding 4 and horizontal flip, on the device.
+        warmup: Share of the steps over which a DRS weight grows linearly from 0.
+        adversarial: Options of an inner PGD attack (``epsilon``, ``steps``, ``step_size``) for adversarial training.
+        seed: Of the initial weights, the order of the images and the augmentation.
+    """
+
+    dataset: str = "mnist5k"
+    train_size: int | None = None
+    model: str = "small_conv"
+    model_options: Mapping[str, int] = field(default_factory=dict)
+    loss: str = "ce"
+    loss_options: Mapping[str, Any] = field(default_factory=dict)
+    steps: int = 500
+    batch_size: int = 128
+    learning_rate: float = 0.1
+    milestones: tuple[int, ...] = ()
+    schedule: Literal["step", "cosine"] = "cosine"
+    momentum: float = 0.9
+    weight_decay: float = 2e-4
+    augment: bool = False
+    warmup: float = 0.0
+    adversarial: Mapping[str, float] = field(default_factory=dict)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.schedule not in SCHEDULES:
+            raise unknown("schedule", self.schedule, SCHEDULES)
+        if self.steps < 1 or self.batch_size < 1:
+            raise UsageError(f"expected steps and batch_size >= 1, got {self.steps} and {self.batch_size}")
+        if self.adversarial and set(self.adversarial) != {"epsilon", "steps", "step_size"}:
+            raise UsageError(f"expected adversarial epsilon, steps and step_size, got {', '.join(self.adversarial)}")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON types, for records and keys."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainingSpec:
+        """The inverse of :meth:`as_dict`."""
+        plain: dict[str, Any] = {k: tuple(v) if k == "milestones" else v for k, v in values.items()}
+        return cls(**plain)
+
+    def rate_at(self, step: int) -> float:
+        """Learning rate of update number ``step``, from 0."""
+        if self.schedule == "cosine":
+            return self.learning_rate * 0.5 * (1.0 + math.cos(math.pi * step / self.steps))
+        return float(self.learning_rate * 0.1 ** sum(step >= milestone for milestone in self.milestones))
+
+
+@dataclass(frozen=True)
+class Training:
+    """A finished training: the network in evaluation mode, negated if its loss is RCE, and what the loop saw."""
+
+    network: Network
+    loss: float
+    accuracy: float
+
+
+def as_classifier(network: Network, loss: str) -> Network:
+    """The network as it is used at test: negated for the reverse loss, as it is for every other."""
+    return ReverseLogits(network) if loss == "rce" else network
+
+
+def crop_and_flip(images: Tensor, padding: int = 4) -> Tensor:
+    """Random crop after zero padding and random horizontal flip, an offset and a coin for each image.
+
+    Args:
+        images: (N, C, H, W) on any device; random numbers come from that device's global generator.
+        padding: Pixels added on each side before the crop.
+    """
+    count, _, height, width = images.shape
+    device = images.device
+    padded = F.pad(images, (padding,) * 4)
+    top = torch.randint(0, 2 * padding + 1, (count, 1), device=device)
+    left = torch.randint(0, 2 * padding + 1, (count, 1), device=device)
+    flip = torch.rand(count, 1, device=device) < 0.5
+    columns = torch.arange(width, device=device).expand(count, width)
+    columns = torch.where(flip, width - 1 - columns, columns) + left
+    rows = torch.arange(height, device=device).expand(count, height) + top
+    batch = torch.arange(count, device=device)[:, None, None]
+    return padded.permute(0, 2, 3, 1)[batch, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def _inner_pgd(network: nn.Module, images: Tensor, labels: Tensor, options: Mapping[str, float]) -> Tensor:
+    """L-inf PGD on cross-entropy for adversarial training, with the gradient of the images only."""
+    epsilon = options["epsilon"]
+    moved = (images + torch.empty_like(images).uniform_(-epsilon, epsilon)).clamp(0, 1)
+    for _ in range(int(options["steps"])):
+        moved.requires_grad_(True)
+        (gradient,) = torch.autograd.grad(F.cross_entropy(network(moved), labels), moved)
+        moved = moved.detach() + options["step_size"] * gradient.sign()
+        moved = torch.min(torch.max(moved, images - epsilon), images + epsilon).clamp(0, 1)
+    return moved.detach()
+
+
+def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    weights = [p for p in network.parameters() if p.dim() > 1]
+    others = [p for p in network.parameters() if p.dim() <= 1]
+    return [{"params": weights, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+
+
+def _graphed(step: Callable[[], None], network: nn.Module, optimiser: torch.optim.Optimizer) -> Callable[[], None]:
+    """``step`` as a CUDA graph, or ``step`` itself, with a warning, where it cannot be captured.
+
+    The updates that warm it up are undone, so that either starts from the weights and random numbers there were.
+    """
+    state = {k: v.clone() for k, v in network.state_dict().items()}
+    generator = torch.cuda.get_rng_state()
+    update = step
+    try:
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(3):
+                step()
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            step()
+        update = graph.replay
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        warnings.warn(f"no CUDA graph, training goes on step by step: {reason}", RuntimeWarning, stacklevel=2)
+    finally:
+        with torch.no_grad():
+            for key, value in network.state_dict().items():
+                value.copy_(state[key])
+            for values in optimiser.state.values():
+                for value in values.values():
+                    if isinstance(value, Tensor):
+                        value.zero_()
+        torch.cuda.set_rng_state(generator)
+    return update
+
+
+def train(
+    spec: TrainingSpec, dataset: Dataset, *, device: torch.device | str = "cpu", progress: bool = False
+) -> Training:
+    """Train a network from scratch.
+
+    Args:
+        spec: What to train.
+        dataset: The data; ``spec.dataset`` is its name.
+        device: Where to train. On the CPU the same spec gives the same weights bit for bit (at one thread count).
+        progress: Show a bar with loss and accuracy.
+
+    Raises:
+        UsageError: A batch larger than the training set, or unknown names or options.
+        Diverged: The loss became infinite or NaN.
+    """
+    device = torch.device(device)
+    split = dataset.train.first(spec.train_size)
+    if len(split) < spec.batch_size:
+        raise UsageError(f"expected at least one batch of {spec.batch_size} training images, got {len(split)}")
+    known = inspect.signature(get_loss(spec.loss)).parameters
+    for option in [*spec.loss_options, *(["weight"] if spec.warmup else [])]:
+        if option not in known:
+            raise UsageError(f"loss {spec.loss!r} has no option {option!r}: expected one of {', '.join(known)}")
+    network = build_model(
+        spec.model, channels=dataset.channels, classes=len(dataset.class_names), seed=spec.seed, **spec.model_options
+    )
+    network = on_device(network, device)
+    with seeded(spec.seed, device):
+        loss, accuracy = _loop(spec, network, *split.to_float(device), progress=progress)
+    if loss != loss or abs(loss) == float("inf"):
+        raise Diverged(f"training diverged: loss {loss} with {spec.loss} {dict(spec.loss_options)}, seed {spec.seed}")
+    network.eval()
+    return Training(as_classifier(network, spec.loss), loss, accuracy)
+
+
+def _loop(
+    spec: TrainingSpec, network: Network, images: Tensor, labels: Tensor, *, progress: bool
+) -> tuple[float, float]:
+    """Run the updates; mean loss and accuracy over the last epoch (all updates, if fewer)."""
+    device = images.device
+    cuda = device.type == "cuda"
+    rate = torch.tensor(spec.learning_rate, device=device) if cuda else spec.learning_rate
+    optimiser = torch.optim.SGD(
+        _parameter_groups(network, spec.weight_decay), lr=rate, momentum=spec.momentum, fused=True if cuda else None
+    )
+    function = get_loss(spec.loss)
+    options = dict(spec.loss_options)
+    if spec.warmup:
+        final_weight = options.get("weight", inspect.signature(function).parameters["weight"].default)
+        options["weight"] = torch.zeros((), device=device)
+    index = torch.zeros(spec.batch_size, dtype=torch.int64, device=device)
+    totals = torch.zeros(2, device=device)  # sum of losses, share of right answers
+    sign = -1.0 if spec.loss == "rce" else 1.0
+
+    def step() -> None:
+        batch, target = images[index], labels[index]
+        if spec.augment:
+            batch = crop_and_flip(batch)
+        if spec.adversarial:
+            batch = _inner_pgd(network, batch, target, spec.adversarial)
+        logits = network(batch)
+        loss = function(logits, target, **options)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        with torch.no_grad():
+            hits = ((sign * logits).argmax(dim=1) == target).float().mean()
+            totals.add_(torch.stack([loss.detach(), hits]))
+
+    network.train()
+    per_epoch = len(images) // spec.batch_size
+    generator = torch.Generator().manual_seed(spec.seed)
+    bar = tqdm(total=spec.steps, desc=f"{spec.loss} on {spec.dataset}", unit="step", disable=not progress, leave=False)
+    update: Callable[[], None] | None = None
+    since, mean = 0, torch.zeros(2)
+    for number in range(spec.steps):
+        if number % per_epoch == 0:
+            order = torch.randperm(len(images), generator=generator).to(device)
+        place = (number % per_epoch) * spec.batch_size
+        index.copy_(order[place : place + spec.batch_size])
+        if update is None:
+            update = _graphed(step, network, optimiser) if cuda else step
+            totals.zero_()
+        for group in optimiser.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(spec.rate_at(number))
+            else:
+                group["lr"] = spec.rate_at(number)
+        if spec.warmup:
+            options["weight"].fill_(final_weight * min(1.0, number / (spec.warmup * spec.steps)))
+        update()
+        since += 1
+        if (number + 1) % per_epoch == 0 or since == spec.steps:
+            mean = totals.cpu() / since
+            bar.set_postfix(loss=f"{mean[0]:.3f}", accuracy=f"{mean[1]:.3f}")
+            bar.update(since)
+            totals.zero_()
+            since = 0
+    bar.update(since)
+    bar.close()
+    if not bool(totals.isfinite().all()):  # it diverged after the last whole epoch
+        mean = totals.cpu()
+    return float(mean[0]), float(mean[1])

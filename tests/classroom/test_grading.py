@@ -1,0 +1,186 @@
+"""Known-wrong submissions, graded once for this file: exact scores, the tests that catch each mistake, one CSV."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import known_wrong
+
+ROOT = Path(__file__).resolve().parents[2]
+EXPECTED = ROOT / "tests" / "expected_grades.csv"
+
+pytest.importorskip("otter", reason="otter-grader is not installed: the extra 'classroom' brings it")
+
+
+def classroom(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """The command line of the course, without a way to any other host."""
+    proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
+    command = [sys.executable, "-m", "drs.classroom", *arguments]
+    environment = os.environ | proxies | variables
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both versions of every assignment, their solutions graded."""
+    folder = tmp_path_factory.mktemp("assignments")
+    done = classroom("build", "--out", str(folder), "--jobs", "2", "--no-publish")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def grades(built: Path) -> Path:
+    """The committed submissions graded under narrow limits."""
+    out = built / "grades"
+    limits = ("--seconds", "45", "--memory", "1600", "--jobs", "2")
+    done = classroom("grade", "tests/submissions", "--built", str(built), "--out", str(out), *limits)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+@pytest.fixture(scope="module")
+def rows(grades: Path) -> dict[str, dict[str, str]]:
+    with (grades / "grades.csv").open(encoding="utf-8") as file:
+        return {row["submission"]: row for row in csv.DictReader(file)}
+
+
+def test_the_csv_is_the_committed_one(grades: Path) -> None:
+    assert (grades / "grades.csv").read_text() == EXPECTED.read_text()
+
+
+@pytest.mark.parametrize("one", known_wrong.GRADED, ids=lambda one: one.path)
+def test_a_mistake_costs_these_points_and_is_named(
+    one: known_wrong.KnownWrong, rows: dict[str, dict[str, str]]
+) -> None:
+    row = rows[f"{one.path}.ipynb"]
+    assert row["status"] == "graded"
+    assert row["failed_tests"].split() == list(one.failed)
+    assert (float(row["score"]), float(row["possible"])) == (one.score, 20.0)
+
+
+@pytest.mark.parametrize("one", known_wrong.FAILING, ids=lambda one: one.path)
+def test_a_submission_that_brings_itself_down_costs_only_itself(
+    one: known_wrong.KnownWrong, rows: dict[str, dict[str, str]]
+) -> None:
+    row = rows[f"{one.path}.ipynb"]
+    assert row["status"] == one.status != "graded"
+    assert (row["score"], row["possible"], row["failed_tests"]) == ("0", "20", "")
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("a2_attacks/empty.ipynb", "the file is empty"),
+        ("a1_softmax_not_json.ipynb", "the file is not a notebook: it is not JSON"),
+        ("a3_detection/report.docx", "expected a notebook (.ipynb), got .docx"),
+        ("a1_softmax/wrong_folder.ipynb", "the notebook is of assignment a2_attacks, but its path says a1_softmax"),
+        (
+            "homework.ipynb",
+            "unknown assignment: neither the notebook's metadata nor its path names one of "
+            "a1_softmax, a2_attacks, a3_detection, a4_capstone",
+        ),
+    ],
+)
+def test_what_is_no_submission_says_why(path: str, message: str, rows: dict[str, dict[str, str]]) -> None:
+    assert (rows[path]["status"], rows[path]["score"], rows[path]["message"]) == ("not graded", "0", message)
+
+
+@pytest.mark.parametrize("name", ["a1_softmax", "a2_attacks", "a3_detection", "a4_capstone"])
+def test_a_notebook_nobody_worked_on_earns_nothing(name: str, rows: dict[str, dict[str, str]]) -> None:
+    row = rows[f"untouched/{name}.ipynb"]
+    assert (row["status"], row["assignment"], row["student"], row["score"]) == ("graded", name, "untouched", "0")
+
+
+def test_every_test_catches_a_mistake(built: Path) -> None:
+    """Each fails for one of the graded mistakes, not only for a notebook without answers."""
+    caught = {(one.assignment, name) for one in known_wrong.GRADED for name in one.failed}
+    cases = [
+        (p.stem, case) for p in sorted((built / "autograder").glob("*.json")) for case in json.loads(p.read_text())
+    ]
+    names = {(assignment, f"{case['question']}.{case['name']}") for assignment, case in cases}
+    assert len(names) == len(cases) == 75
+    assert names - caught == set()
+
+
+def test_feedback_says_what_to_look_at_and_shows_no_test_code(grades: Path) -> None:
+    text = (grades / "feedback" / "a1_softmax" / "penalty_summed_over_the_batch.md").read_text()
+    assert "**19 of 20 points**" in text
+    assert "| q5 | 3 | 4 |" in text
+    assert "`test_doubling_the_batch_changes_nothing` (hidden test, 1 points)" in text
+    assert "the penalty is summed over the batch where a MEAN is asked for" in text
+    assert "assert" not in text
+    assert "repeat(2" not in text
+    endless = (grades / "feedback" / "a1_softmax" / "endless.md").read_text()
+    assert "Not graded (time limit): stopped at the time limit" in endless
+    assert len(list((grades / "feedback").rglob("*.md"))) == len(EXPECTED.read_text().splitlines()) - 1
+
+
+def test_what_a_notebook_leaves_behind_is_ended(built: Path, tmp_path: Path) -> None:
+    """An answer that exits costs its question; a thread does not hold the grader up; a process does not stay."""
+    mark = "import sys; 'left behind by a submission'; import time; time.sleep(600)"
+    cells = known_wrong.code_cells("a1_softmax", built)
+    added = {
+        "exits": known_wrong.edited(cells, (("    powers = shifted.exp()", "    import sys\n\n    sys.exit(1)"),)),
+        "thread": [*cells, "import threading, time\nthreading.Thread(target=time.sleep, args=(600,)).start()"],
+        "process": [*cells, f"import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', {mark!r}])"],
+        "draws": [
+            *cells,
+            "%matplotlib inline\nimport matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()\n!echo done",
+        ],
+    }
+    (tmp_path / "in").mkdir()
+    for name, sources in added.items():
+        text = known_wrong.notebook(name, sources, "a1_softmax")
+        (tmp_path / "in" / f"{name}.ipynb").write_text(text, encoding="utf-8")
+    done = classroom("grade", str(tmp_path / "in"), "--built", str(built), "--out", str(tmp_path), "--seconds", "60")
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "grades.csv").open(encoding="utf-8") as file:
+        found = {row["student"]: (row["status"], row["score"], row["q1"]) for row in csv.DictReader(file)}
+    assert found == {
+        name: ("graded", "17" if name == "exits" else "20", "0" if name == "exits" else "3") for name in added
+    }
+    import psutil
+
+    assert [one for one in psutil.process_iter() if mark in " ".join(_command_line(one))] == []
+
+
+def _command_line(process: Any) -> list[str]:
+    import psutil
+
+    try:
+        line: list[str] = process.cmdline()
+        return line
+    except psutil.Error:
+        return []
+
+
+@pytest.mark.filterwarnings("ignore:The inplace keyword")
+def test_otter_itself_gives_the_same_scores(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``otter run`` goes through a Jupyter kernel; ours runs the cells in IPython."""
+    from otter.api import grade_submission
+
+    monkeypatch.setenv("DRS_CHECKPOINTS", str(built / "checkpoints"))
+    one = next(one for one in known_wrong.GRADED if one.path == "a1_softmax/softmax_passed_as_logits")
+    autograder = built / "autograder" / "a1_softmax.zip"
+    results = grade_submission(str(ROOT / "tests" / "submissions" / f"{one.path}.ipynb"), str(autograder), quiet=True)
+    assert (results.total, results.possible) == (one.score, 20)
+
+
+def test_committed_submissions_are_those_the_masters_give(built: Path) -> None:
+    made = known_wrong.contents(built)
+    found = {
+        p.relative_to(known_wrong.FOLDER).as_posix(): p.read_text()
+        for p in known_wrong.FOLDER.rglob("*")
+        if p.is_file()
+    }
+    assert sorted(found) == sorted(made)
+    assert [name for name in made if made[name] != found[name]] == [], "run: python -m tests.known_wrong"

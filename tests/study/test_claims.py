@@ -1,0 +1,344 @@
+"""Every rule on frames made by hand: the verdict, the number and its interval."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from drs.errors import UsageError
+from drs.paths import project_root
+from drs.study import claims
+from drs.study.claims import (
+    CLAIMS,
+    as_blocks,
+    as_lines,
+    as_markdown,
+    finding,
+    get_claim,
+    reseeded_markdown,
+    verdicts,
+)
+from drs.study.claims.base import Finding, Judgement, Quote, VerdictName, threshold_rule
+from drs.study.experiments import EXPERIMENTS
+
+NOISE = np.array([0.0, 0.01, -0.01])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "direction", "expected"),
+    [
+        (0.1, 0.3, "greater", "reproduced"),
+        (-0.1, 0.3, "greater", "undecided"),
+        (-0.3, -0.1, "greater", "not reproduced"),
+        (0.0, 0.3, "greater", "undecided"),  # the bound itself is not passed
+        (-0.3, -0.1, "less", "reproduced"),
+        (-0.3, 0.1, "less", "undecided"),
+        (0.1, 0.3, "less", "not reproduced"),
+    ],
+)
+def test_threshold_rule(low: float, high: float, direction: str, expected: str) -> None:
+    assert threshold_rule(low, high, above=0.0, direction=direction) == expected  # type: ignore[arg-type]
+
+
+def test_a_quote_is_the_cell_of_the_table_with_its_flag() -> None:
+    clean = Quote("rce_table1_error", "error_percent", {"model": "resnet32", "objective": "rce", "dataset": "mnist"})
+    assert clean.text() == "0.29 (not checked)"
+    ratio = {"objective": "ce", "dataset": "cifar10"}
+    assert Quote("rce_table3_whitebox", "ratio_f2_positive", ratio).text() == "0.00 (not checked)"
+    says = get_claim("B4").paper_says()
+    assert says == (
+        "Table 3, MNIST, share with f2 > 0: CE 0.01 (checked), RCE 0.77 (checked); "
+        "distortion: CE 17.12 (not checked), RCE 31.59 (not checked)"
+    )
+    with pytest.raises(UsageError, match=r"expected one row of rce_table1_error with .*'resnet32'.*, got 4"):
+        Quote("rce_table1_error", "error_percent", {"model": "resnet32"}).text()
+
+
+def test_every_number_of_a_paper_is_a_quote() -> None:
+    for claim in CLAIMS.values():
+        assert claim.paper_says().count("checked)") == len(claim.quotes) == claim.published.count("{}"), claim.id
+        named = re.sub(
+            r"(Table|Figure)s? \d+(, \d+)*( and \d+)?|ResNet-\d+|CIFAR-10|f2 > 0|alpha\^2", "", claim.published
+        )
+        assert not re.search(r"\b\d", named), (claim.id, named)
+
+
+def test_other_seeds_stand_beside_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    verdict: dict[tuple[str, str], VerdictName] = {("A1", "quick"): "reproduced", ("A1", "reseeded"): "reproduced"}
+    verdict |= {("A3", "quick"): "reproduced", ("A3", "reseeded"): "not reproduced", ("A2", "quick"): "reproduced"}
+
+    def found(claim_id: str, profile: str) -> Finding:
+        judged = Judgement(verdict.get((claim_id, profile), "no records"), 0.5, 0.4, 0.6, 3, "")
+        return Finding(get_claim(claim_id), profile, judged, 3, "mnist5k", "cpu")
+
+    monkeypatch.setattr(claims, "finding", found)
+    rows = reseeded_markdown().splitlines()[2:]
+    assert [row.split("|")[1].split(",")[0].strip() for row in rows] == ["A1", "A3"]
+    assert rows[0].endswith("| reproduced: 0.5 [0.4, 0.6] | reproduced: 0.5 [0.4, 0.6] | the same |")
+    assert rows[1].endswith("| not reproduced: 0.5 [0.4, 0.6] | **another verdict** |")
+
+
+def test_every_claim_is_complete() -> None:
+    assert list(CLAIMS) == [claim.id for claim in CLAIMS.values()]
+    for claim in CLAIMS.values():
+        assert claim.experiment in EXPERIMENTS, claim.id
+        assert (project_root() / f"{claim.notebook}.ipynb").is_file(), claim.id
+        assert "reproduced if" in claim.rule.lower(), claim.id
+        assert claim.rule.endswith("."), claim.id
+    with pytest.raises(UsageError, match=r"^unknown claim 'Z9': expected one of A0, "):
+        get_claim("Z9")
+
+
+def _judge(claim: str, frame: pd.DataFrame) -> Judgement:
+    return CLAIMS[claim].judge(frame)
+
+
+def test_shift() -> None:
+    frame = pd.DataFrame({"network.loss": ["drs", "ce"], "fooled": [5.0, 100.0], "std_probabilities_rises": [0.0, 0.9]})
+    judged = _judge("A0", frame)
+    assert (judged.verdict, judged.estimate, judged.n) == ("reproduced", 0.9, 100)
+    # Wilson's interval by its formula, z = 1.959964
+    z, p, n = 1.959964, 0.9, 100
+    half = z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+    assert (judged.low, judged.high) == pytest.approx((middle - half, middle + half), abs=1e-6)
+    assert _judge("A0", frame.assign(std_probabilities_rises=[0.0, 0.5])).verdict == "undecided"
+    assert _judge("A0", frame.assign(std_probabilities_rises=[0.0, 0.1])).verdict == "not reproduced"
+    assert _judge("A0", frame.assign(fooled=[5.0, 0.0])).verdict == "no records"
+
+
+def _population(slope: float, on_accuracy: float, noise: float) -> pd.DataFrame:
+    generator = np.random.default_rng(0)
+    spread, accuracy = generator.normal(size=80), generator.normal(size=80)
+    robust = slope * spread + on_accuracy * accuracy + noise * generator.normal(size=80)
+    return pd.DataFrame({"std_probabilities_mean": spread, "accuracy": accuracy, "pgd@0.05": robust})
+
+
+@pytest.mark.parametrize(
+    ("slope", "noise", "expected"),
+    [(-1.0, 0.3, "reproduced"), (-1.0, 2.0, "partly reproduced"), (1.0, 0.3, "not reproduced")],
+)
+def test_correlation(slope: float, noise: float, expected: VerdictName) -> None:
+    judged = _judge("A1", _population(slope, 0.0, noise))
+    assert judged.verdict == expected
+    assert judged.low < judged.estimate < judged.high
+    assert judged.n == 80
+
+
+def test_correlation_must_survive_clean_accuracy() -> None:
+    """Spread that is nothing but clean accuracy in another guise is only partly what the paper says."""
+    frame = _population(0.0, 1.0, 0.05)
+    frame["std_probabilities_mean"] = -frame["accuracy"] + 0.05 * np.random.default_rng(1).normal(size=80)
+    judged = _judge("A1", frame)
+    assert judged.estimate < -0.9
+    assert judged.verdict == "partly reproduced"
+
+
+def test_accuracy_correlation() -> None:
+    generator = np.random.default_rng(0)
+    accuracy = generator.normal(size=60)
+    up, flat = accuracy + 0.3 * generator.normal(size=60), generator.normal(size=60)
+    for probabilities, logits, expected in (
+        (flat, -up, "reproduced"),
+        (up, flat, "partly reproduced"),
+        (up, up, "not reproduced"),
+    ):
+        frame = pd.DataFrame({"accuracy": accuracy, "std_probabilities_mean": probabilities, "std_logits_mean": logits})
+        assert _judge("A2", frame).verdict == expected
+
+
+def _seeds(gains: dict[str, float], column: str) -> pd.DataFrame:
+    """Three seeds, in another order for each variant: the pairing has to be by seed."""
+    rows = []
+    for number, (variant, gain) in enumerate(gains.items()):
+        for seed in np.roll([0, 1, 2], number):
+            rows.append({"variant": variant, "network.seed": seed, column: 0.5 + seed + gain + NOISE[seed]})
+    return pd.DataFrame(rows)
+
+
+def test_paired_by_seed() -> None:
+    judged = _judge("A3", _seeds({"ce": 0.0, "drs": 0.2}, "worst_area"))
+    assert (judged.verdict, judged.n) == ("reproduced", 3)
+    assert (judged.estimate, judged.low, judged.high) == pytest.approx((0.2, 0.2, 0.2))
+    assert _judge("A3", _seeds({"ce": 0.2, "drs": 0.0}, "worst_area")).verdict == "not reproduced"
+    assert _judge("A4b", _seeds({"ce": 0.0, "drs": -0.005}, "accuracy")).verdict == "reproduced"
+    assert _judge("A4b", _seeds({"ce": 0.0, "drs": -0.05}, "accuracy")).verdict == "not reproduced"
+
+
+def test_best_control_decides() -> None:
+    gains = {"ce": 0.0, "drs": 0.2, "label-smoothing": 0.1, "confidence-penalty": 0.0, "logit-squeezing": 0.3}
+    judged = _judge("C1", _seeds(gains, "worst_area"))
+    assert judged.verdict == "not reproduced"
+    assert judged.estimate == pytest.approx(-0.1)
+    assert judged.detail.startswith("best control: logit squeezing")
+    assert _judge("C1", _seeds(gains | {"logit-squeezing": 0.0}, "worst_area")).verdict == "reproduced"
+    assert _judge("C1", _seeds({"ce": 0.0, "drs": 0.2}, "worst_area")).verdict == "no records"
+
+
+def _networks(values: dict[str, dict[str, float]]) -> pd.DataFrame:
+    """Three seeds a loss of the first architecture, and one row of another that no rule may look at."""
+    rows = []
+    for loss, columns in values.items():
+        for seed in (2, 0, 1):
+            noisy = {name: value + NOISE[seed] for name, value in columns.items()}
+            rows.append({"network.model": "small_conv", "network.loss": loss, "network.seed": seed} | noisy)
+        other = dict.fromkeys(columns, 99.0)
+        rows.append({"network.model": "resnet", "network.model_options.depth": 8.0, "network.loss": loss} | other)
+    return pd.DataFrame(rows).assign(**{"network.seed": lambda f: f["network.seed"].fillna(0)})
+
+
+@pytest.mark.parametrize(
+    ("claim", "column", "ce", "rce", "expected", "estimate"),
+    [
+        ("B1", "error_percent", 3.0, 3.1, "reproduced", 0.1),
+        ("B1", "error_percent", 3.0, 5.0, "not reproduced", 2.0),
+        ("B8", "silhouette", 0.3, 0.6, "reproduced", 0.3),
+        ("B8", "silhouette", 0.6, 0.3, "not reproduced", -0.3),
+        ("B10", "accuracy@1", 0.3, 0.6, "reproduced", 0.3),
+        ("B3b", "auc.non_me.cw", 0.6, 0.9, "reproduced", 0.3),
+    ],
+)
+def test_differences_of_networks(
+    claim: str, column: str, ce: float, rce: float, expected: str, estimate: float
+) -> None:
+    judged = _judge(claim, _networks({"ce": {column: ce}, "rce": {column: rce}}))
+    assert (judged.verdict, judged.n) == (expected, 3)
+    assert judged.estimate == pytest.approx(estimate)
+
+
+def test_cross_is_of_drs_networks() -> None:
+    frame = _networks(
+        {"ce": {"auc.k_density.cw": 0.8}, "rce": {"auc.k_density.cw": 0.1}, "drs": {"auc.k_density.cw": 0.9}}
+    )
+    judged = _judge("C4", frame)
+    assert judged.verdict == "reproduced"
+    assert judged.estimate == pytest.approx(0.1)
+
+
+def test_networks_are_compared_over_the_same_attacks() -> None:
+    """C&W-hc succeeds on one DRS network only, where it is easy to detect: it says nothing of the two losses."""
+    hard, easy = "auc.k_density.cw", "auc.k_density.cw_hc"
+    frame = _networks({"ce": {hard: 0.9, easy: 0.5}, "drs": {hard: 0.8, easy: 1.0}})
+    assert _judge("C4", frame).verdict == "reproduced"
+    frame.loc[(frame["network.loss"] == "drs") & (frame["network.seed"] == 2), easy] = np.nan
+    judged = _judge("C4", frame)
+    assert judged.verdict == "not reproduced"
+    assert judged.estimate == pytest.approx(-0.1)
+    assert judged.detail.endswith(", over the 1 of 6 that have a number for every network of both")
+    assert _judge("C4", frame.drop(columns=hard)).verdict == "no records"
+
+
+def test_high_confidence_counts_its_examples() -> None:
+    values = {"f2_positive.wb_5": 1.0, "f2_count.wb_5": 5.0, "images": 100.0}
+    frame = _networks({"ce": values | {"f2_positive.wb_5": 0.0}, "rce": values})
+    frame["f2_count.wb_5"], frame["images"] = frame["f2_count.wb_5"].round(), frame["images"].round()
+    frame.loc[frame["network.loss"] == "ce", "f2_positive.wb_5"] = 0.2
+    frame.loc[frame["network.loss"] == "rce", "f2_positive.wb_5"] = 1.0
+    judged = _judge("B7", frame)
+    assert judged.verdict == "reproduced"
+    assert judged.detail == (
+        "RCE: 15 of 300 images reached it, 15 keep f2 > 0; CE: 15 of 300 images reached it, 3 keep f2 > 0"
+    )
+
+
+def test_white_box_needs_both() -> None:
+    def frame(ratio: float, length: float) -> pd.DataFrame:
+        low = {"f2_positive.wb_0": 0.1, "distortion.wb_0": 10.0}
+        return _networks({"ce": low, "rce": {"f2_positive.wb_0": ratio, "distortion.wb_0": length}})
+
+    assert _judge("B4", frame(0.8, 20.0)).verdict == "reproduced"
+    assert _judge("B4", frame(0.8, 5.0)).verdict == "partly reproduced"
+    assert _judge("B4", frame(0.05, 5.0)).verdict == "not reproduced"
+
+
+def test_no_number_without_a_success() -> None:
+    frame = _networks({"ce": {"f2_positive.wb_5": 0.2}, "rce": {"f2_positive.wb_5": np.nan}})
+    assert _judge("B7", frame).verdict == "no records"
+
+
+def test_accuracy_needs_every_cell_and_the_distortions() -> None:
+    def frame(weak: float, length: float) -> pd.DataFrame:
+        cells = {f"accuracy.{a}@{e}": 0.5 for a in ("fgsm", "bim", "ilcm", "jsma") for e in (0.1, 0.2)}
+        base = cells | {"distortion.cw": 10.0, "distortion.cw_hc": 10.0}
+        ours = {name: value + 0.2 for name, value in cells.items()}
+        ours |= {"accuracy.bim@0.2": weak, "distortion.cw": length, "distortion.cw_hc": 12.0}
+        return _networks({"ce": base, "rce": ours})
+
+    assert _judge("B2", frame(0.7, 12.0)).verdict == "reproduced"
+    assert _judge("B2", frame(0.7, 12.0)).estimate == 1.0
+    assert _judge("B2", frame(0.3, 12.0)).verdict == "partly reproduced"
+    assert _judge("B2", frame(0.3, 12.0)).estimate == pytest.approx(7 / 8)
+    assert _judge("B2", frame(0.7, 8.0)).verdict == "partly reproduced"
+
+
+def test_best_metric() -> None:
+    attacks = ("fgsm@0.1", "bim@0.1", "ilcm@0.1", "jsma@0.1", "cw", "cw_hc")
+
+    def frame(wins: int) -> pd.DataFrame:
+        base = {f"auc.{m}.{a}": 0.8 for m in ("confidence", "non_me", "k_density") for a in attacks}
+        won = {f"auc.k_density.{a}": 0.95 if i < wins else 0.7 for i, a in enumerate(attacks)}
+        return _networks({"ce": base, "rce": base | won})
+
+    for wins, expected in ((6, "reproduced"), (5, "reproduced"), (3, "partly reproduced"), (2, "not reproduced")):
+        judged = _judge("B3a", frame(wins))
+        assert judged.verdict == expected
+        assert judged.estimate == pytest.approx(wins / 6)
+
+
+def test_adaptive_takes_the_attackers_best_and_the_defenders_best() -> None:
+    columns = {
+        "undetected.confidence.selective": 0.9,
+        "undetected.non_me.selective": 0.01,
+        "undetected.non_me.joint@10": 0.6,  # the attacker takes the larger
+        "undetected.k_density.orthogonal": 0.4,  # the defender takes this metric
+        "undetected.k_density.wb_0": 0.99,  # not an adaptive attack at the budget
+    }
+    judged = _judge("C5", _networks({"ce": columns, "rce": columns}))
+    assert judged.verdict == "not reproduced"
+    assert judged.estimate == pytest.approx(0.4)
+
+
+def test_transfer_is_paired_by_seed() -> None:
+    one = {"transfer_auc.ce": 0.7, "transfer_auc.rce": 0.9}
+    judged = _judge("B5", _networks({"ce": one, "rce": one}))
+    assert judged.verdict == "reproduced"
+    assert judged.estimate == pytest.approx(0.2)
+
+
+def test_noise_against_attacks() -> None:
+    rate = "detection_rate_5.k_density."
+    caught = {f"{rate}{name}@0.1": 0.9 for name in ("fgsm", "bim", "ilcm", "jsma")}
+    frame = _networks({"ce": caught | {f"{rate}noise@0.1": 0.9}, "rce": caught | {f"{rate}noise@0.1": 0.1}})
+    judged = _judge("B9", frame)
+    assert judged.verdict == "reproduced"
+    assert judged.estimate == pytest.approx(0.8)
+    louder = _networks({"ce": caught, "rce": caught | {f"{rate}noise@0.1": 0.6}})
+    assert _judge("B9", louder).verdict == "not reproduced"
+
+
+def test_exponents() -> None:
+    row = {"slope.ce": 1.01, "slope.label_smoothing": 0.99, "slope.rce": 2.02, "draws": 100.0}
+    assert _judge("B0", pd.DataFrame([row, {"slope": 1.0}])).verdict == "reproduced"
+    assert _judge("B0", pd.DataFrame([row | {"slope.rce": 1.5}])).verdict == "not reproduced"
+
+
+def test_no_verdict_without_every_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRS_RESULTS", str(tmp_path))
+    found = finding("A1", "quick")
+    assert (found.judgement.verdict, found.interval) == ("no records", "none")
+    every = verdicts()
+    assert [f.claim.id for f in every] == list(CLAIMS)
+    assert as_blocks(every).count("NO RECORDS (quick)") == len(CLAIMS)
+    lines = as_lines(every).splitlines()
+    assert len(lines) == len(CLAIMS)
+    assert lines[0].startswith("A0   no records ")
+    assert lines[0].endswith("share of fooled images whose spread rises  (notebooks/01_anatomy.ipynb)")
+    assert reseeded_markdown().splitlines()[2:] == []
+    table = as_markdown(every, prefix="../").splitlines()
+    assert len(table) == 2 + len(CLAIMS)
+    assert table[2].startswith("| [A0](../notebooks/01_anatomy.ipynb): An attack that succeeds")
+    assert table[2].endswith("| **no records** (not run) |")

@@ -1,0 +1,79 @@
+"""Which scales are complete, and that chapters show every one of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drs.study.experiments import EXPERIMENTS
+from drs.study.experiments.base import Context, Experiment, Outcome, Spec
+from drs.study.profiles import Profile
+from drs.study.records import Record, write_record
+from drs.study.runner import plan
+from drs.study.scales import Everywhere, Scale, Shown, at_every_scale, complete_scales
+
+
+@pytest.fixture(autouse=True)
+def counting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def grid(profile: Profile, dataset: str) -> list[Spec]:
+        return [{"dataset": dataset, "seed": seed, "profile": profile.name} for seed in (0, 1)]
+
+    def run(spec: Spec, context: Context) -> Outcome:
+        return Outcome({"value": float(spec["seed"])})
+
+    monkeypatch.setitem(EXPERIMENTS, "twice", Experiment("twice", 1, "two runs", grid, run))
+    monkeypatch.setenv("DRS_RESULTS", str(tmp_path))
+
+
+def record(profile: str, dataset: str | None = None, count: int = 2) -> None:
+    for run in plan("twice", profile, dataset=dataset)[:count]:
+        write_record(Record(run, profile, {"value": 1.0}, 1.0, "a CPU", {}, "abc", "2026-01-01T00:00:00+00:00"))
+
+
+def test_a_scale_is_complete_with_its_last_record() -> None:
+    assert complete_scales("twice") == []
+    record("quick", count=1)
+    assert complete_scales("twice") == []
+    record("quick")
+    record("paper", "cifar10-jpeg")
+    record("paper", "svhn", count=1)
+    record("smoke")
+    record("reseeded")
+    assert complete_scales("twice") == [Scale("quick", "mnist5k"), Scale("paper", "cifar10-jpeg")]
+    record("paper")
+    assert [str(scale) for scale in complete_scales("twice")] == [
+        "quick, mnist5k",
+        "paper, mnist",
+        "paper, cifar10-jpeg",
+    ]
+
+
+def test_an_experiment_without_data_has_one_scale_a_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = Experiment("twice", 1, "no data", lambda profile, dataset: [{"n": 1}], EXPERIMENTS["twice"].run)
+    monkeypatch.setitem(EXPERIMENTS, "twice", plain)
+    record("quick")
+    assert complete_scales("twice") == [Scale("quick", "mnist5k")]
+
+
+def test_a_chapter_shows_its_own_scale_first_and_computes_only_that() -> None:
+    record("paper", "cifar10-jpeg")
+    found = at_every_scale("twice", "quick")
+    assert [str(shown.scale) for shown in found.every] == ["quick, mnist5k", "paper, cifar10-jpeg"]
+    assert list(found.frame["value"]) == [0.0, 1.0]  # computed just now
+    assert list(found.every[1].frame["value"]) == [1.0, 1.0]  # as recorded
+    assert [str(shown.scale) for shown in at_every_scale("twice", "smoke").every] == ["smoke, mnist5k"]
+
+
+def test_one_scale_is_the_cells_result_and_several_are_displayed(monkeypatch: pytest.MonkeyPatch) -> None:
+    import IPython.display
+
+    seen: list[Any] = []
+    monkeypatch.setattr(IPython.display, "display", seen.append)
+    one, other = (Shown(Scale("quick", name), []) for name in ("mnist5k", "mnist"))
+    assert Everywhere([one]).show(lambda at: at.scale.dataset) == "mnist5k"
+    assert seen == []
+    assert Everywhere([one, other]).show(lambda at: at.scale.dataset) is None
+    assert seen[1::2] == ["mnist5k", "mnist"]
+    assert [label.data for label in seen[::2]] == ["**quick, mnist5k**", "**quick, mnist**"]
