@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from drs.errors import RecordError, UsageError
 from drs.paths import checkpoints_root
-from drs.study.records import digest
+from drs.study.records import digest, rounded
 from drs.training.datasets import Dataset, load_dataset
 from drs.training.loop import Training, TrainingSpec, as_classifier, train
 from drs.training.models import build_model, on_device
@@ -36,7 +36,7 @@ def trained(spec: TrainingSpec, device: torch.device, *, progress: bool = False)
         RecordError: A damaged checkpoint, named.
     """
     dataset = cached_dataset(spec.dataset)
-    key = digest([TRAINING_VERSION, spec.as_dict(), device.type])[:24]
+    key = digest(rounded([TRAINING_VERSION, spec.as_dict(), device.type]))[:24]
     path = checkpoints_root() / f"{key}.safetensors"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import platform
 import subprocess
@@ -28,16 +29,31 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Array = np.ndarray[Any, Any]
+DIGITS = 12
+"""Significant digits of a number in a specification."""
 PACKAGES = ("drs", "torch", "torchvision", "foolbox", "numpy")
 
 
 @dataclass(frozen=True)
 class Run:
-    """One thing to compute: an experiment, its version (raised when its code changes meaning) and a specification."""
+    """One thing to compute.
+
+    Attributes:
+        experiment: Name of the experiment.
+        version: Raised when the experiment's code changes meaning.
+        spec: Plain JSON values. Numbers are rounded to :data:`DIGITS` significant digits, so that what is computed,
+            what is recorded and the key are the same on every processor.
+
+    Raises:
+        UsageError: A value that is not plain JSON, or a number that is not finite.
+    """
 
     experiment: str
     version: int
     spec: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "spec", rounded(self.spec))
 
     @property
     def key(self) -> str:
@@ -72,15 +88,30 @@ class Record:
     arrays: Mapping[str, Array] = field(default_factory=dict)
 
 
+def rounded(value: object) -> Any:
+    """Plain JSON values with every float rounded to :data:`DIGITS` significant digits.
+
+    ``0.1 + 0.2`` and ``0.3`` are the same number here: the last digits of a computed number depend on the processor.
+
+    Raises:
+        UsageError: A value that is not plain JSON, or a number that is not finite.
+    """
+    if isinstance(value, Mapping):
+        return {str(key): rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(item) for item in value]
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise UsageError(f"expected finite numbers in a specification, got {value}")
+        return float(f"{value:.{DIGITS}g}")
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    raise UsageError(f"expected a specification of plain JSON values, got {type(value).__name__}")
+
+
 def canonical(value: object) -> str:
     """JSON with sorted keys and no spaces: equal values, equal text."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=True, default=_plain)
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise UsageError(f"expected a specification of plain JSON values, got {type(value).__name__}")
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=True)
 
 
 def digest(value: object) -> str:
@@ -167,10 +198,10 @@ def write_record(record: Record, results: Path | None = None) -> Path:
         "key": record.run.key,
         "profile": record.profile,
         "spec": record.run.spec,
-        "metrics": record.metrics,
+        "metrics": dict(record.metrics),
         "seconds": round(record.seconds, 3),
         "device": record.device,
-        "versions": record.versions,
+        "versions": dict(record.versions),
         "commit": record.commit,
         "utc": record.utc,
         "arrays": None,
@@ -184,7 +215,7 @@ def write_record(record: Record, results: Path | None = None) -> Path:
             body["arrays"] = hashlib.sha256(content).hexdigest()
             _write_atomically(path.with_suffix(".safetensors"), content)
         body["checksum"] = digest(body)
-        text = json.dumps(body, indent=1, sort_keys=True, default=_plain)
+        text = json.dumps(body, indent=1, sort_keys=True)
         _write_atomically(path, (text + "\n").encode())
     except OSError as error:
         raise UsageError(f"cannot write the record {path}: {error}") from error

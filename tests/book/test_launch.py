@@ -19,9 +19,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
 def test_every_notebook_starts_with_it(path: Path) -> None:
     notebook = json.loads(path.read_text(encoding="utf-8"))
-    assert launch.has_launch_cell(notebook, launch.repository()), (
-        "run book/tools/launch.py"
-    )
+    assert launch.has_launch_cell(notebook, launch.repository()), "run book/tools/launch.py"
     assert notebook["cells"][0]["outputs"] == []
 
 
