@@ -1,14 +1,43 @@
 """Adversarial robustness and the softmax of the false classes: losses, attacks, detection, honest evaluation.
 
-Importing this package imports nothing heavy; import what you need from its modules, for example
-``from drs.losses import drs_loss`` or ``from drs.attacks import PGD``.
+>>> import drs
+>>> loss = drs.DRSLoss(weight=0.64)
+>>> attack = drs.PGD(epsilon=8 / 255, steps=20)
+
+Importing this package imports nothing heavy: each name below is loaded when it is first used.
 """
 
+from __future__ import annotations
+
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from drs.attacks import PGD
+    from drs.detection import KDensity, ThresholdingTest
+    from drs.losses import DRSLoss, RCELoss, drs_loss, rce_loss
 
 try:
     __version__ = version("drs")
 except PackageNotFoundError:  # a checkout that was never installed
     __version__ = "0+unknown"
 
-__all__ = ["__version__"]
+__all__ = ["PGD", "DRSLoss", "KDensity", "RCELoss", "ThresholdingTest", "__version__", "drs_loss", "rce_loss"]
+
+_HOMES = {
+    "attacks": ("PGD",),
+    "detection": ("KDensity", "ThresholdingTest"),
+    "losses": ("DRSLoss", "RCELoss", "drs_loss", "rce_loss"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"drs.{home}"), name)
+    raise AttributeError(f"module 'drs' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
