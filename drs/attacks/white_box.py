@@ -71,12 +71,11 @@ class _Evasion:
         features = self.model.features(images)
         logits = self.model.head(features)
         abnormal = -self.log_density(features) - self.eta
-        penalty, violation, direction = margin_penalty(logits.detach(), self.labels, True, self.confidence)
-        slack = ROUNDING * (1.0 + abnormal.detach().abs() + self.eta.abs())
-        missing = (abnormal.detach() + slack).clamp_min(0.0)
-        outputs = [weight.unsqueeze(1) * direction, weight * (missing > 0.0)]
-        (gradient,) = torch.autograd.grad([logits, abnormal], images, outputs)
-        return penalty + missing, violation + missing, gradient
+        penalty, violation = margin_penalty(logits, self.labels, True, self.confidence)
+        missing = (abnormal + ROUNDING * (1.0 + abnormal.detach().abs() + self.eta.abs())).relu()
+        (gradient,) = torch.autograd.grad([penalty, missing], images, [weight, weight])
+        missing = missing.detach()
+        return penalty.detach() + missing, violation + missing, gradient
 
     def select(self, rows: Tensor) -> _Evasion:
         labels = self.labels[rows]
