@@ -65,7 +65,7 @@ def ascend(
 
 def random_start(x: Tensor, epsilon: float) -> Tensor:
     """A uniformly random point of the L-inf ball around each image, cut to [0, 1]."""
-    return (x + (torch.rand(x.shape, dtype=x.dtype, device=x.device) * (2.0 * epsilon) - epsilon)).clamp(0.0, 1.0)
+    return (x + torch.empty_like(x).uniform_(-epsilon, epsilon)).clamp(0.0, 1.0)
 
 
 def sign_of_gradient(values: Tensor, images: Tensor) -> Tensor:

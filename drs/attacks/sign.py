@@ -13,7 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from drs.attacks.ascent import Keep, ascend, raising, random_start
+from drs.attacks.ascent import Keep, ascend, raising
 from drs.attacks.base import Attack
 from drs.attacks.objectives import OBJECTIVES, cross_entropy
 from drs.errors import UsageError, unknown
@@ -28,6 +28,11 @@ def _check_counts(**counts: int) -> None:
 def _check_keep(keep: str) -> None:
     if keep not in ("best", "last"):
         raise unknown("iterate to keep", keep, ("best", "last"))
+
+
+def _start(x: Tensor, epsilon: float) -> Tensor:
+    """A uniformly random point of the ball, cut to [0, 1], drawn as foolbox draws it: the tests compare bit by bit."""
+    return (x + (torch.rand(x.shape, dtype=x.dtype, device=x.device) * (2.0 * epsilon) - epsilon)).clamp(0.0, 1.0)
 
 
 def _first_success(
@@ -159,7 +164,7 @@ class PGD(Attack):
 
         def run(rows: Tensor) -> Tensor:
             x = inputs[rows]
-            start = random_start(x, self.epsilon) if self.random_start else x
+            start = _start(x, self.epsilon) if self.random_start else x
             look = raising(OBJECTIVES[self.objective], model, labels[rows])
             return ascend(look, x, start=start, epsilon=self.epsilon, alpha=alpha, steps=self.steps, keep=self.keep)
 
@@ -197,7 +202,7 @@ class TargetedPGD(Attack):
             def objective(logits: Tensor, labels: Tensor) -> Tensor:
                 return (logits.gather(1, target) - logits.gather(1, labels.unsqueeze(1))).squeeze(1)
 
-            look, start = raising(objective, model, labels[rows]), random_start(x, self.epsilon)
+            look, start = raising(objective, model, labels[rows]), _start(x, self.epsilon)
             return ascend(look, x, start=start, epsilon=self.epsilon, alpha=alpha, steps=self.steps, keep=self.keep)
 
         ranks = range(min(self.targets or order.shape[1], order.shape[1] - 1))
