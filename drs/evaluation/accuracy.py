@@ -61,7 +61,7 @@ def share(chosen: Tensor) -> float:
 def timed(attack: Attack, network: Network, images: Tensor, labels: Tensor) -> tuple[Adversarials, float]:
     """What an attack makes of a batch, and the wall time of the whole call in seconds, the device waited for.
 
-    foolbox, which most attacks import when they are first called, is loaded before the clock starts.
+    foolbox, which DDN and DeepFool import when they are first called, is loaded before the clock starts.
     """
     import foolbox  # noqa: F401
 
