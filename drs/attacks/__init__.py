@@ -1,11 +1,18 @@
-"""Attacks: one object a method, one front door, success judged in one place (:mod:`drs.attacks.base`)."""
+"""Attacks: one class per method, one front door, success judged in one place (:mod:`drs.attacks.base`).
+
+Within an L-inf budget: FGSM, BIM, ILCM, PGD, TargetedPGD, Square, UniformNoise as the control, and SelectivePGD,
+OrthogonalPGD and JointPGD against a detector as well. Smallest L2: DDN, DeepFool, CarliniWagnerL2, and
+WhiteBoxCarliniWagner against the K-density detector. Few pixels: JSMA. Experiments and curves use them all.
+"""
 
 from drs.attacks.adaptive import JointPGD, OrthogonalPGD, SelectivePGD
 from drs.attacks.base import Adversarials, Attack
-from drs.attacks.carlini_wagner import CarliniWagnerL2, WarmStartCarliniWagnerL2
+from drs.attacks.carlini_wagner import CarliniWagnerL2
 from drs.attacks.jsma import JSMA
 from drs.attacks.minimal import DDN, DeepFool
-from drs.attacks.sign import BIM, FGSM, ILCM, PGD, TargetedPGD, UniformNoise
+from drs.attacks.noise import UniformNoise
+from drs.attacks.objectives import OBJECTIVES, margin
+from drs.attacks.sign import BIM, FGSM, ILCM, PGD, TargetedPGD
 from drs.attacks.square import Square
 from drs.attacks.white_box import WhiteBoxCarliniWagner, f2
 
@@ -15,6 +22,7 @@ __all__ = [
     "FGSM",
     "ILCM",
     "JSMA",
+    "OBJECTIVES",
     "PGD",
     "Adversarials",
     "Attack",
@@ -26,7 +34,7 @@ __all__ = [
     "Square",
     "TargetedPGD",
     "UniformNoise",
-    "WarmStartCarliniWagnerL2",
     "WhiteBoxCarliniWagner",
     "f2",
+    "margin",
 ]

@@ -21,10 +21,10 @@ from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
-from drs.attacks.base import Attack, project
-from drs.attacks.carlini_wagner import margin
+from drs.attacks.ascent import ascend, random_start, sign_of_gradient
+from drs.attacks.base import Attack
+from drs.attacks.objectives import margin
 from drs.errors import UsageError
 
 Score: TypeAlias = Callable[[nn.Module, Tensor], Tensor]
@@ -36,7 +36,7 @@ class _AdaptivePGD(Attack):
     """PGD with two objectives, the classifier's margin and the detector's score.
 
     Attributes:
-        score: The detector, see :data:`Score`.
+        score: The detector, a :data:`Score`.
         epsilon: L-inf budget, pixels in [0, 1].
         steps: Steps from the start.
         step_size: None for 2.5 * epsilon / steps.
@@ -66,16 +66,7 @@ class _AdaptivePGD(Attack):
         """
 
     def perturb(self, model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
-        step_size = 2.5 * self.epsilon / self.steps if self.step_size is None else self.step_size
-        images = inputs.clone()
-        if self.random_start:
-            images = (images + torch.empty_like(images).uniform_(-self.epsilon, self.epsilon)).clamp(0.0, 1.0)
-        best = images
-        best_fooled = torch.zeros_like(labels, dtype=torch.bool)
-        best_value = torch.full_like(inputs[:, 0, 0, 0], -torch.inf)
-        name = type(self).__name__
-        for step in tqdm(range(self.steps + 1), desc=name, unit="step", disable=not self.progress, leave=False):
-            images = images.detach().requires_grad_(True)
+        def look(images: Tensor) -> tuple[Tensor, Tensor, Callable[[], Tensor]]:
             margins = margin(model(images), labels)
             scores = self.score(model, images)
             if scores.shape != labels.shape or not scores.requires_grad:
@@ -83,15 +74,19 @@ class _AdaptivePGD(Attack):
                     f"expected a score of shape ({len(labels)},), differentiable in the images, "
                     f"got {tuple(scores.shape)}{'' if scores.requires_grad else ' without a gradient'}"
                 )
-            fooled = margins.detach() > 0.0
-            value = torch.where(fooled, scores.detach(), margins.detach())
-            better = (fooled & ~best_fooled) | ((fooled == best_fooled) & (value > best_value))
-            best = torch.where(better.reshape(-1, 1, 1, 1), images.detach(), best)
-            best_value, best_fooled = torch.where(better, value, best_value), best_fooled | fooled
-            if step < self.steps:
-                moved = images.detach() + step_size * self.direction(images, margins, scores)
-                images = project(moved, inputs, self.epsilon, "linf").clamp(0.0, 1.0)
-        return best
+            fooled = margins > 0.0
+            return fooled, torch.where(fooled, scores, margins), lambda: self.direction(images, margins, scores)
+
+        return ascend(
+            look,
+            inputs,
+            start=random_start(inputs, self.epsilon) if self.random_start else inputs,
+            epsilon=self.epsilon,
+            alpha=2.5 * self.epsilon / self.steps if self.step_size is None else self.step_size,
+            steps=self.steps,
+            keep="best",
+            bar=type(self).__name__ if self.progress else None,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,9 +97,7 @@ class SelectivePGD(_AdaptivePGD):
     """
 
     def direction(self, images: Tensor, margins: Tensor, scores: Tensor) -> Tensor:
-        objective = torch.where(margins.detach() > 0.0, scores, margins).sum()
-        (gradient,) = torch.autograd.grad(objective, images)
-        return gradient.sign()
+        return sign_of_gradient(torch.where(margins > 0.0, scores, margins), images)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,8 +133,7 @@ class JointPGD(_AdaptivePGD):
             raise UsageError(f"expected a finite weight >= 0, got {self.weight}")
 
     def direction(self, images: Tensor, margins: Tensor, scores: Tensor) -> Tensor:
-        (gradient,) = torch.autograd.grad((margins + self.weight * scores).sum(), images)
-        return gradient.sign()
+        return sign_of_gradient(margins + self.weight * scores, images)
 
 
 def orthogonal(gradients: Tensor, others: Tensor) -> Tensor:

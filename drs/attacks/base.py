@@ -1,6 +1,6 @@
 """The one front door of every attack, and the one place where budget, pixel range and success are judged.
 
-An attack is a frozen dataclass: hyperparameters in the object, model and data at the call::
+An attack is a frozen, keyword-only dataclass: hyperparameters in the object, model and data at the call::
 
     adversarials = PGD(epsilon=8 / 255, steps=20)(model, inputs, labels)
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
@@ -35,12 +35,21 @@ class Adversarials:
         success: (N,) bool: the model's label differs from the true one (for a targeted attack: is the target).
         distances: (N,) in the norm of the attack (L-inf or L2), pixels in [0, 1].
         logits: (N, classes), what the model answers on ``inputs``.
+        norm: ``"linf"`` or ``"l2"``, the norm of ``distances``.
     """
 
     inputs: Tensor
     success: Tensor
     distances: Tensor
     logits: Tensor
+    norm: str
+
+    def __repr__(self) -> str:
+        """Number of images, share of successes and largest distance. Waits for the device."""
+        if len(self.inputs) == 0:
+            return "Adversarials(n=0)"
+        success, largest = float(self.success.float().mean()), float(self.distances.max())
+        return f"Adversarials(n={len(self.inputs)}, success={success:.0%}, {self.norm}<={largest:.3g})"
 
     def robust_accuracy(self, labels: Tensor) -> float:
         """Share of the images still classified as ``labels``. Waits for the device."""
@@ -70,15 +79,26 @@ def distance(inputs: Tensor, others: Tensor, norm: str) -> Tensor:
     return difference.abs().amax(dim=1) if norm == "linf" else difference.norm(dim=1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Attack(ABC):
     """Base of every attack: subclasses say how images are perturbed, this class says what counts.
+
+    Subclasses are frozen, keyword-only dataclasses: ``@dataclass(frozen=True, kw_only=True)``.
 
     Attributes:
         seed: Of the attack's own random numbers; the global generators are left as they were.
     """
 
     seed: int = 0
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.__repr__ = Attack.__repr__  # type: ignore[method-assign]  # @dataclass keeps a method that is there already
+
+    def __repr__(self) -> str:
+        """The hyperparameters, those of the attack first and the seed last."""
+        names = [field.name for field in fields(self) if field.name != "seed"] + ["seed"]
+        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
 
     @property
     def norm(self) -> str:
@@ -125,7 +145,7 @@ class Attack(ABC):
             with torch.no_grad():
                 logits = model(perturbed)
                 success = self.succeeded(model, inputs, logits, labels)
-        return Adversarials(perturbed, success, distance(perturbed, inputs, self.norm), logits)
+        return Adversarials(perturbed, success, distance(perturbed, inputs, self.norm), logits, self.norm)
 
 
 def project(perturbed: Tensor, inputs: Tensor, epsilon: float, norm: str) -> Tensor:

@@ -86,7 +86,7 @@ def best_pairs(target: Tensor, others: Tensor, domain: Tensor) -> tuple[Tensor, 
     return pairs, found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class JSMA(Attack):
     """Jacobian saliency map attack (Papernot et al. 2016, arXiv 1511.07528) towards one target class.
 

@@ -33,7 +33,7 @@ def run_foolbox(attack: Any, model: nn.Module, inputs: Tensor, criterion: Any) -
     return torch.where(finite.reshape(-1, 1, 1, 1), result, inputs).clamp(0.0, 1.0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Minimal(Attack):
     """A minimisation attack of foolbox, untargeted; an image that was not fooled is returned unperturbed.
 
@@ -65,7 +65,7 @@ class _Minimal(Attack):
         return torch.where(fooled.reshape(-1, 1, 1, 1), moved, inputs)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DDN(_Minimal):
     """Decoupled direction and norm (Rony et al. 2019, arXiv 1811.09600).
 
@@ -83,7 +83,7 @@ class DDN(_Minimal):
         return foolbox.attacks.DDNAttack(init_epsilon=self.initial_norm, steps=self.steps, gamma=self.gamma)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DeepFool(_Minimal):
     """DeepFool in L2 (Moosavi-Dezfooli et al. 2016, arXiv 1511.04599): steps to the nearest linearised boundary.
 

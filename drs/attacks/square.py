@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from drs.attacks.base import Attack
-from drs.attacks.sign import OBJECTIVES
+from drs.attacks.objectives import margin
 from drs.errors import UsageError
 
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
@@ -37,7 +37,7 @@ def square_side(query: int, queries: int, height: int, width: int, share: float 
     return min(max(1, round(math.sqrt(now * height * width))), height, width)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Square(Attack):
     """Square attack on the margin, untargeted; every image has squares of its own and stops when it is fooled.
 
@@ -59,7 +59,6 @@ class Square(Attack):
 
     @torch.no_grad()
     def perturb(self, model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
-        margin = OBJECTIVES["margin"]
         count, channels, height, width = inputs.shape
         stripes = self.epsilon * _signs((count, channels, 1, width), inputs)
         best = (inputs + stripes).clamp(0.0, 1.0)

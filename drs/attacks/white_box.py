@@ -4,7 +4,7 @@ r"""C&W-wb: the white-box attack of the RCE paper, which must also look normal t
           f_2 = \max(-\log \mathrm{KD}(x') - \eta_t, 0)
 
 with m the margin of the target class t over the largest other logit, KD the density of the features among t's training
-examples, and eta_t the median of -log KD over those. The published code is the same but for these defects, mended here:
+examples, and eta_t the median of -log KD over those. The published code is the same except for these defects, fixed here:
 
 1. with kappa > 0 it compares softmax scores, which never differ by more than one, with kappa: the search cannot
    succeed. Here kappa is in units of the logits in the search, in the choice of the best image and in ``success``;
@@ -71,12 +71,11 @@ class _Evasion:
         features = self.model.features(images)
         logits = self.model.head(features)
         abnormal = -self.log_density(features) - self.eta
-        penalty, violation, direction = margin_penalty(logits.detach(), self.labels, True, self.confidence)
-        slack = ROUNDING * (1.0 + abnormal.detach().abs() + self.eta.abs())
-        missing = (abnormal.detach() + slack).clamp_min(0.0)
-        outputs = [weight.unsqueeze(1) * direction, weight * (missing > 0.0)]
-        (gradient,) = torch.autograd.grad([logits, abnormal], images, outputs)
-        return penalty + missing, violation + missing, gradient
+        penalty, violation = margin_penalty(logits, self.labels, True, self.confidence)
+        missing = (abnormal + ROUNDING * (1.0 + abnormal.detach().abs() + self.eta.abs())).relu()
+        (gradient,) = torch.autograd.grad([penalty, missing], images, [weight, weight])
+        missing = missing.detach()
+        return penalty.detach() + missing, violation + missing, gradient
 
     def select(self, rows: Tensor) -> _Evasion:
         labels = self.labels[rows]
@@ -89,7 +88,7 @@ class WhiteBoxCarliniWagner(CarliniWagnerL2):
 
     An image with f2 <= 0 that is nearest to the original is returned; where none was found, the one with the target
     class (and the margin) whose f2 is smallest; where not even the target was reached, the unperturbed image.
-    ``success`` asks for the target and the margin only, as the paper counts it: read :func:`f2` beside it.
+    ``success`` asks for the target and the margin only, as the paper counts it: look at :func:`f2` too.
 
     Attributes:
         density: The detector's fitted density, all its kernels.

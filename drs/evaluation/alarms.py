@@ -249,7 +249,7 @@ def temperature_sweep(
     Raises:
         UsageError: A temperature <= 0, or what the attack raises.
     """
-    attack = PGD(epsilon=epsilon, steps=steps)
+    attack = PGD(epsilon=epsilon, steps=steps, keep="last")
     return {t: attack(Tempered(network, t), images, labels) for t in temperatures}
 
 
@@ -263,7 +263,7 @@ def float64_check(
     Raises:
         UsageError: What the attack raises.
     """
-    attack = PGD(epsilon=epsilon, steps=steps, objective=objective, random_start=False)
+    attack = PGD(epsilon=epsilon, steps=steps, objective=objective, random_start=False, keep="last")
     single = attack(network, images, labels).robust_accuracy(labels)
     if images.device.type == "mps":
         images, labels = images.cpu(), labels.cpu()

@@ -6,7 +6,6 @@ reports the ratio of the medians. A ratio below 1 is in favour of this package; 
 
 from __future__ import annotations
 
-import functools
 import importlib
 import importlib.util
 import statistics
@@ -21,7 +20,7 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from drs.attacks import JSMA, CarliniWagnerL2, WarmStartCarliniWagnerL2, WhiteBoxCarliniWagner
+from drs.attacks import JSMA, CarliniWagnerL2, WhiteBoxCarliniWagner
 from drs.attacks.base import attackable, distance
 from drs.attacks.targets import TARGETS
 from drs.detection import BANDWIDTH_CE, KDensity
@@ -170,27 +169,6 @@ def carlini_wagner(bench: Bench) -> list[Row]:
     ]
 
 
-def warm_start(bench: Bench) -> list[Row]:
-    """The warm-started C&W against plain C&W 9 x 1000, untargeted and towards random targets."""
-    inputs, labels = bench.first(50 if bench.full else 4)
-    rows = []
-    for target in ("untargeted", "random"):
-        warm = WarmStartCarliniWagnerL2(target=target)
-        plain = CarliniWagnerL2(target=target)
-        if not bench.full:
-            warm, plain = WarmStartCarliniWagnerL2(max_iterations=20), CarliniWagnerL2(max_iterations=20)
-        sides = [functools.partial(attack, bench.network, inputs, labels) for attack in (warm, plain)]
-        seconds, (found, expected) = take_turns(sides, bench.repetitions, inputs.device)
-        distances = _median(found.inputs, inputs, found.success) / _median(expected.inputs, inputs, expected.success)
-        name, reference = f"warm-started C&W, {target}", f"C&W {plain.search_steps} x {plain.max_iterations}"
-        ratio = seconds[0] / seconds[1]
-        rows += [
-            _row(f"{name}, seconds (target 0.33)", ratio, seconds[0], reference, inputs),
-            _row(f"{name}, median L2 (target 1)", distances, None, reference, inputs),
-        ]
-    return rows
-
-
 def white_box(bench: Bench) -> list[Row]:
     """C&W-wb with all the detector's kernels: seconds for 100 images, beside plain C&W of as many steps."""
     inputs, labels = bench.first(100 if bench.full else 4)
@@ -208,7 +186,6 @@ def white_box(bench: Bench) -> list[Row]:
 BENCHMARKS: dict[str, Callable[[Bench], list[Row]]] = {
     "jsma": jsma,
     "carlini_wagner": carlini_wagner,
-    "warm_start": warm_start,
     "white_box": white_box,
 }
 """Every benchmark by name."""

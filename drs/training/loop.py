@@ -18,6 +18,8 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from drs._seeding import seeded
+from drs.attacks.ascent import ascend, raising, random_start
+from drs.attacks.objectives import cross_entropy
 from drs.errors import Diverged, UsageError, unknown
 from drs.losses import get_loss
 from drs.training.datasets import Dataset
@@ -127,14 +129,15 @@ def crop_and_flip(images: Tensor, padding: int = 4) -> Tensor:
 
 def _inner_pgd(network: nn.Module, images: Tensor, labels: Tensor, options: Mapping[str, float]) -> Tensor:
     """L-inf PGD on cross-entropy for adversarial training, with the gradient of the images only."""
-    epsilon = options["epsilon"]
-    moved = (images + torch.empty_like(images).uniform_(-epsilon, epsilon)).clamp(0, 1)
-    for _ in range(int(options["steps"])):
-        moved.requires_grad_(True)
-        (gradient,) = torch.autograd.grad(F.cross_entropy(network(moved), labels), moved)
-        moved = moved.detach() + options["step_size"] * gradient.sign()
-        moved = torch.min(torch.max(moved, images - epsilon), images + epsilon).clamp(0, 1)
-    return moved.detach()
+    return ascend(
+        raising(cross_entropy, network, labels),
+        images,
+        start=random_start(images, options["epsilon"]),
+        epsilon=options["epsilon"],
+        alpha=options["step_size"],
+        steps=int(options["steps"]),
+        keep="last",
+    )
 
 
 def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -9,9 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from drs.attacks import PGD, JointPGD, OrthogonalPGD, SelectivePGD
+from drs.attacks import PGD, JointPGD, OrthogonalPGD, SelectivePGD, margin
 from drs.attacks.adaptive import Score, orthogonal
-from drs.attacks.carlini_wagner import margin
 from drs.detection import BANDWIDTH_CE, KDensity, auc, confidence, non_me
 from drs.errors import UsageError
 from drs.training.datasets import Dataset

@@ -101,4 +101,4 @@ def test_bad_models(kind: str, text: str) -> None:
 
 def test_result_is_plain_data() -> None:
     fields = [field.name for field in dataclasses.fields(Adversarials)]
-    assert fields == ["inputs", "success", "distances", "logits"]
+    assert fields == ["inputs", "success", "distances", "logits", "norm"]

@@ -5,12 +5,26 @@ from __future__ import annotations
 import copy
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from drs.attacks import BIM, FGSM, ILCM, PGD, Attack, TargetedPGD, UniformNoise
+from drs.attacks import (
+    BIM,
+    DDN,
+    FGSM,
+    ILCM,
+    JSMA,
+    PGD,
+    Attack,
+    CarliniWagnerL2,
+    DeepFool,
+    Square,
+    TargetedPGD,
+    UniformNoise,
+)
 from drs.attacks.base import TOLERANCE, attackable, distance, project
 from drs.training.datasets import Dataset
 from drs.training.models import Network, build_model
@@ -22,14 +36,14 @@ ATTACKS: list[Attack] = [
     ILCM(epsilon=0.06, steps=4),
     PGD(epsilon=0.06, steps=4),
     PGD(epsilon=0.06, steps=3, restarts=2, objective="margin"),
-    PGD(epsilon=0.06, steps=3, random_start=False, objective="dlr"),
+    PGD(epsilon=0.06, steps=3, random_start=False, objective="dlr", keep="last"),
     TargetedPGD(epsilon=0.06, steps=3, targets=2),
     UniformNoise(epsilon=0.06),
 ]
 every_attack = pytest.mark.parametrize("attack", ATTACKS, ids=repr)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Adds(Attack):
     """A misbehaving attack: adds ``shift`` to every pixel whatever the budget says."""
 
@@ -134,10 +148,26 @@ def test_inputs_that_require_gradients(attack: Attack, trained: Network, digits:
 
 def test_attacks_are_frozen_and_say_what_they_are() -> None:
     attack = FGSM(epsilon=0.03)
-    assert repr(attack) == "FGSM(seed=0, epsilon=0.03)"
+    assert repr(attack) == "FGSM(epsilon=0.03, seed=0)"
     with pytest.raises(dataclasses.FrozenInstanceError):
         attack.epsilon = 0.1  # type: ignore[misc]
     assert (attack.norm, attack.budget) == ("linf", 0.03)
+    assert repr(DDN(steps=7)) == "DDN(steps=7, initial_norm=1.0, gamma=0.05, seed=0)"
+
+
+@pytest.mark.parametrize("kind", [FGSM, BIM, PGD, DDN, DeepFool, JSMA, Square, CarliniWagnerL2, UniformNoise])
+def test_hyperparameters_are_named(kind: Any) -> None:
+    with pytest.raises(TypeError, match="positional argument"):
+        kind(50)
+
+
+def test_results_say_what_they_are() -> None:
+    found = Adds(epsilon=0.1, shift=0.5)(Brightness(), grey(0.3, 0.45, 0.95), torch.tensor([0, 0, 1]))
+    assert repr(found) == "Adversarials(n=3, success=33%, linf<=0.1)"
+    found = Adds(epsilon=0.2, shift=0.5, kind="l2")(Brightness(), grey(0.45), torch.tensor([0]))
+    assert repr(found) == "Adversarials(n=1, success=100%, l2<=0.2)"
+    nothing = Adds(epsilon=0.1)(Brightness(), torch.zeros(0, 1, 2, 2), torch.zeros(0, dtype=torch.int64))
+    assert repr(nothing) == "Adversarials(n=0)"
 
 
 # --- an attack that misbehaves is clipped and judged here ------------------------------------------------------------
@@ -171,7 +201,7 @@ def test_pixel_range_is_enforced_without_a_budget() -> None:
 
 
 def test_success_can_be_redefined_by_targeted_attacks() -> None:
-    @dataclass(frozen=True)
+    @dataclass(frozen=True, kw_only=True)
     class Targeted(Adds):
         def succeeded(self, model: nn.Module, inputs: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
             return logits.argmax(1) == 0
@@ -183,7 +213,7 @@ def test_success_can_be_redefined_by_targeted_attacks() -> None:
 def test_perturb_sees_a_frozen_model_in_evaluation_mode() -> None:
     seen: list[tuple[bool, bool]] = []
 
-    @dataclass(frozen=True)
+    @dataclass(frozen=True, kw_only=True)
     class Looks(Attack):
         def perturb(self, model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
             seen.append((model.training, any(p.requires_grad for p in model.parameters())))

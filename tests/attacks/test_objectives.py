@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from drs.attacks import PGD
-from drs.attacks.sign import OBJECTIVES
+from drs.attacks import OBJECTIVES, PGD, margin
+from drs.errors import UsageError
 from drs.training.datasets import Dataset
 from drs.training.models import Network
 
@@ -56,6 +56,18 @@ def test_every_objective_is_one_value_an_image_and_finite_where_logits_are_equal
     (gradient,) = torch.autograd.grad(values.sum(), logits)
     assert bool(values.isfinite().all())
     assert bool(gradient.isfinite().all())
+
+
+def test_margin_towards_a_target() -> None:
+    logits = torch.tensor([[2.0, 1.0, -1.0, 4.0], [0.0, 3.0, 1.0, 2.0]])
+    assert margin(logits, torch.tensor([3, 2]), targeted=True).tolist() == [2.0, -2.0]  # 4 - 2, 1 - 3
+    assert margin(logits, torch.tensor([3, 2])).tolist() == [-2.0, 2.0]
+
+
+def test_dlr_needs_three_classes() -> None:
+    with pytest.raises(UsageError) as error:
+        OBJECTIVES["dlr"](torch.zeros(1, 2), torch.tensor([0]))
+    assert str(error.value) == "expected at least 3 classes for the objective 'dlr', got 2: use 'margin'"
 
 
 def test_scaling_undoes_saturation(trained: Network, digits: Dataset) -> None:

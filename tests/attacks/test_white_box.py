@@ -13,8 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from drs.attacks import CarliniWagnerL2, WhiteBoxCarliniWagner, f2
-from drs.attacks.carlini_wagner import margin
+from drs.attacks import CarliniWagnerL2, WhiteBoxCarliniWagner, f2, margin
 from drs.attacks.targets import TARGETS
 from drs.attacks.white_box import _Evasion
 from drs.detection import BANDWIDTH_CE, BANDWIDTH_RCE, KDensity

@@ -164,7 +164,7 @@ class Scripted:
         self.given.append(len(images))
         places = [PIXELS.index(round(value, 2)) for value in images.flatten().tolist()]
         success = torch.tensor([self.fooled[place] for place in places], device=images.device)
-        return Adversarials(images, success, torch.zeros_like(success, dtype=torch.float), network(images))
+        return Adversarials(images, success, torch.zeros_like(success, dtype=torch.float), network(images), "linf")
 
 
 def test_the_worst_case_is_over_attacks_and_smaller_budgets(

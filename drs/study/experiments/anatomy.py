@@ -50,7 +50,7 @@ def run(spec: Spec, context: Context) -> Outcome:
         if bool(fooled.any()):
             metrics[f"{name}_rises"] = float((after > before)[fooled].float().mean())
     for epsilon in spec["budgets"]:
-        result = PGD(epsilon=epsilon, steps=20)(training.network, images, labels)
+        result = PGD(epsilon=epsilon, steps=20, keep="last")(training.network, images, labels)
         metrics[f"pgd@{epsilon:g}"] = result.robust_accuracy(labels)
         metrics[f"std_probabilities@{epsilon:g}"] = float(MEASURES["std_probabilities"](result.logits, labels).mean())
     pictures = torch.stack([images[one]] + [attacked[name].inputs[one] for name in SHOWN])

@@ -118,14 +118,18 @@ def measure(model: Network, source: Network, images: Tensor, labels: Tensor, spe
         at = f"@{epsilon:g}"
         values[f"fgsm{at}"] = share(state.attack(FGSM(epsilon=epsilon)))
         for objective in OBJECTIVES:
-            right = state.attack(PGD(epsilon=epsilon, steps=steps, objective=objective))
+            right = state.attack(PGD(epsilon=epsilon, steps=steps, objective=objective, keep="last"))
             values[objective + at] = share(right)
-        values[f"targeted{at}"] = share(state.costly(TargetedPGD(epsilon=epsilon, steps=steps), few, gradients=True))
+        values[f"targeted{at}"] = share(
+            state.costly(TargetedPGD(epsilon=epsilon, steps=steps, keep="last"), few, gradients=True)
+        )
         if epsilon == SHOWN:
             values |= _curves(state, spec, epsilon)
-        borrowed = PGD(epsilon=epsilon, steps=steps, objective="margin")(source, images, labels).inputs
+        borrowed = PGD(epsilon=epsilon, steps=steps, objective="margin", keep="last")(source, images, labels).inputs
         logits = logits_of(model, borrowed)
-        result = Adversarials(borrowed, logits.argmax(dim=1) != labels, distance(borrowed, images, "linf"), logits)
+        result = Adversarials(
+            borrowed, logits.argmax(dim=1) != labels, distance(borrowed, images, "linf"), logits, "linf"
+        )
         right = state.note(result, slice(None), gradients=False)
         values |= {f"transfer{at}": share(right), f"transfer_only{at}": share(state.white & ~right)}
         still = torch.ones_like(state.every)
@@ -136,7 +140,10 @@ def measure(model: Network, source: Network, images: Tensor, labels: Tensor, spe
         values |= {f"square{at}": share(right), f"square_only{at}": share(state.white[:few] & ~right)}
         values |= {f"white{at}": share(state.white), f"white_few{at}": share(state.white[:few])}
         values[f"strong_worst{at}"] = share(state.every)
-    largest = [PGD(epsilon=LARGEST, steps=steps, objective=name)(model, images, labels) for name in ("ce", "margin")]
+    largest = [
+        PGD(epsilon=LARGEST, steps=steps, objective=name, keep="last")(model, images, labels)
+        for name in ("ce", "margin")
+    ]
     values["largest_budget"] = share(~(largest[0].success | largest[1].success))
     values |= {"zero_gradient_share": zero_gradient_share(model, images, labels)}
     values["gradient_norm_median"] = float(gradient_norms(model, images, labels).median())
@@ -159,11 +166,13 @@ def _curves(state: _Standing, spec: Mapping[str, Any], epsilon: float) -> dict[s
     rows = slice(spec["curve_images"])
     for name in ("ce", "margin"):
         for steps in spec["step_curve"]:
-            right = state.attack(PGD(epsilon=epsilon, steps=steps, objective=name, seed=1), rows)
+            right = state.attack(PGD(epsilon=epsilon, steps=steps, objective=name, seed=1, keep="last"), rows)
             values[f"{name}_steps_{steps}"] = share(right)
     still = torch.ones_like(state.every)
     for restart in range(spec["restarts"]):
-        still &= state.attack(PGD(epsilon=epsilon, steps=spec["steps"], objective="margin", seed=2 + restart))
+        still &= state.attack(
+            PGD(epsilon=epsilon, steps=spec["steps"], objective="margin", seed=2 + restart, keep="last")
+        )
         values[f"margin_restarts_{restart + 1}"] = share(still)
     swept = temperature_sweep(
         state.model,
