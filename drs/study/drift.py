@@ -1,26 +1,25 @@
 """Whether a recomputation agrees with the committed records: the same runs, number by number, within tolerances.
 
 On the machine the records come from, a recomputation is the same bit for bit. On another processor the last digits of a
-training differ, and a few hundred updates turn them into another network, as another seed would; the tolerances are
-what such a network may differ by, and are no intervals. They were set with the records at hand and widened once, for
-detectors, after all of ``quick`` had been computed again with other kernels for the convolutions: what a detector makes
-of one network moves as much as between seeds.
+training differ, and a few hundred updates turn them into another network, as another seed would. The tolerances, which
+stand with each kind of number in :data:`drs.study.metrics.KINDS`, are what such a network may differ by, and are no
+intervals. They were set with the records at hand and widened once, for detectors, after all of ``quick`` had been
+computed again with other kernels for the convolutions: what a detector makes of one network moves as much as between
+seeds.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Literal
 
 from drs.errors import UsageError
 from drs.paths import project_root
 from drs.study.claims import CLAIMS
 from drs.study.experiments import EXPERIMENTS
+from drs.study.metrics import Metric
 from drs.study.records import Record, Run, read_records, to_frame
 from drs.study.runner import plan
 
@@ -29,91 +28,12 @@ FEW = 5
 WORST_SHOWN = 40
 
 
-@dataclass(frozen=True)
-class Tolerance:
-    """How far a kind of number may move.
-
-    Attributes:
-        kind: What the numbers are.
-        names: Regular expression that the whole name of a metric matches, without its ``@epsilon``.
-        unit: ``absolute``; ``relative`` to the larger of the two; ``share`` and ``count`` of images, to which three
-            binomial standard errors of a difference at their mean are added; or ``ignored``.
-        allowed: The largest difference that is no drift.
-        over: The metric that counts the examples behind the number, with ``\\1`` for what the name's last group
-            matched; the run's images where it is empty.
-    """
-
-    kind: str
-    names: str
-    unit: Literal["absolute", "relative", "share", "count", "ignored"]
-    allowed: float = 0.0
-    over: str = ""
-
-
-_METRIC = r"(?:confidence|non_me|k_density)"
-_RATE = r"(?:auc\w*|detection_rate_\d+|false_rejection_\d+|tpr_at_fpr_\d+)"
-_ATTACK = r"(?:fgsm|bim|pgd|margin|targeted|ce|scaled_ce|dlr|square|transfer|noise|white|worst|strong_worst)"
-TOLERANCES = (
-    Tolerance("memory", r"memory_ratio|\w+_bytes", "relative", 0.05),
-    Tolerance("time, and ratios of times", r"seconds.*|\w+_milliseconds|\w+_ratio(?:_low|_high)?", "ignored"),
-    Tolerance("which image is shown", "label", "ignored"),
-    Tolerance("what does not depend on a network", r"images|square_images|diverged|slope\.\w+", "absolute", 1e-6),
-    Tolerance("counts of images", r"fooled|successes\..+|f2_count\..+", "count", 0.05),
-    Tolerance("AUC on transferred images", r"transfer_auc(?:_low|_high)?\..+", "share", 0.05),
-    Tolerance("the same, of those that fool", r"transfer_auc_fooled\.(\w+)", "share", 0.05, r"transfer.\1"),
-    Tolerance("AUC and rates over successes", rf"{_RATE}\.({_METRIC}\..+)", "share", 0.3, r"successes.\1"),
-    Tolerance("AUC over the bandwidth", "bandwidth_auc", "share", 0.05),
-    Tolerance("share with f2 > 0", r"f2_positive\.(.+)", "share", 0.05, r"f2_count.\1"),
-    Tolerance("share whose spread rises", r"\w+_rises", "share", 0.05, "fooled"),
-    Tolerance("mean distance of the white-box attack", r"distortion\w*\.(wb_.+)", "relative", 0.2, r"f2_count.\1"),
-    Tolerance("mean distance over successes", r"distortion\w*\.(.+)", "relative", 0.2, r"successes.\1"),
-    Tolerance("median distance", r"(?:ddn|deepfool|carlini_wagner|linf_l2)_median", "relative", 0.2),
-    Tolerance("accuracy on clean images", r"accuracy|train_accuracy|clean|transfer_clean\..+", "share", 0.02),
-    Tolerance("clean error in percent", "error_percent", "absolute", 3.0),
-    Tolerance("cross-entropy", "cross_entropy", "relative", 0.3),
-    Tolerance("calibration error", "calibration_error", "absolute", 0.05),
-    Tolerance("spread of the false logits", r"std_logits\w*", "relative", 0.3),
-    Tolerance("its square", r"variance_logits\w*", "relative", 0.5),
-    Tolerance("measures in [0, 1]", r"(?:(?:std|variance)_probabilities|entropy)\w*", "absolute", 0.05),
-    Tolerance("rank correlation in a network", r"sample_spearman_\w+", "absolute", 0.15),
-    Tolerance("silhouette and fitted exponent", "silhouette|slope", "absolute", 0.1),
-    Tolerance("medians over decades", "alpha_median|gap_median|gradient_norm_median", "relative", 0.5),
-    Tolerance("arithmetic", "float64_difference|repeat_difference", "absolute", 0.01),
-    Tolerance("share that a detector lets through", r"undetected\..+", "share", 0.2),
-    Tolerance("shares of images under attack", r"(?:accuracy|success|transfer)\..+", "share", 0.1),
-    Tolerance("accuracy under attack", rf"{_ATTACK}(?:_steps_\d+|_restarts_\d+|_few|_only|_area)?", "share", 0.05),
-    Tolerance("accuracy in the checks", r"temperature_.+|float32|float64|largest_budget", "share", 0.05),
-    Tolerance("share of zero gradients", "zero_gradient_share", "absolute", 0.05),
-)
-"""Every kind of number and how far it may move; the first row whose names match holds."""
-
-
-@lru_cache(maxsize=4096)
-def tolerance(metric: str) -> Tolerance:
-    """The row of :data:`TOLERANCES` for a metric.
-
-    Raises:
-        UsageError: A name that no row matches.
-    """
-    name = metric.partition("@")[0]
-    for row in TOLERANCES:
-        if re.fullmatch(row.names, name):
-            return row
-    raise UsageError(f"no tolerance is stated for the metric {metric!r}: add a row to drs.study.drift.TOLERANCES")
-
-
-def examples(metric: str, row: Tolerance, record: Record) -> float:
-    """How many examples a number of a record rests on: what ``row.over`` counts, else the attacked images."""
+def examples(metric: Metric, record: Record) -> float:
+    """How many examples a number of a record rests on: what its kind is counted over, else the attacked images."""
     images = float(record.run.spec.get("images", record.metrics.get("images", math.inf)))
-    if not row.over:
-        return images
-    name, _, budget = metric.partition("@")
-    counted = re.sub(rf"^{row.names}$", row.over, name)
-    for candidate in (counted, re.sub(rf"\.{_METRIC}\.", ".", counted)):
-        for full in (f"{candidate}@{budget}", candidate):
-            if full in record.metrics:
-                value = record.metrics[full]
-                return value * images if tolerance(candidate).unit == "share" else value
+    for counted in metric.counted_by:
+        if (value := record.metrics.get(str(counted))) is not None:
+            return value * images if counted.kind.unit == "share" else value
     return images
 
 
@@ -197,19 +117,23 @@ def differences(run: str, committed: Record, found: Record) -> list[Difference]:
     Args:
         run: What was computed, in words.
         committed, found: The two records.
+
+    Raises:
+        UsageError: A number that is in no kind of :data:`drs.study.metrics.KINDS`.
     """
     every = []
     for metric in sorted(committed.metrics.keys() | found.metrics.keys()):
-        row = tolerance(metric)
+        parsed = Metric.parse(metric)
+        kind = parsed.kind
         a, b = committed.metrics.get(metric), found.metrics.get(metric)
-        count = min(examples(metric, row, committed), examples(metric, row, found))
-        if row.unit == "ignored" or (row.over and count < FEW):
+        count = min(examples(parsed, committed), examples(parsed, found))
+        if kind.unit == "ignored" or (kind.over and count < FEW):
             continue
-        allowed = row.allowed
-        if row.unit == "relative":
+        allowed = kind.allowed
+        if kind.unit == "relative":
             allowed *= max(abs(a or 0.0), abs(b or 0.0))
-        elif row.unit in ("share", "count"):
-            scale = count if row.unit == "count" else 1.0
+        elif kind.unit in ("share", "count"):
+            scale = count if kind.unit == "count" else 1.0
             share = min(max(((a or 0.0) + (b or 0.0)) / 2 / scale, 0.0), 1.0)
             allowed = scale * (allowed + 3 * math.sqrt(2 * share * (1 - share) / count))
         every.append(Difference(run, metric, a, b, allowed))
@@ -235,7 +159,7 @@ def _verdict(claim_id: str, runs: Sequence[Run], records: Sequence[Record]) -> s
 
 def _same_times(committed: Record, found: Record) -> Record:
     """``found`` with the numbers that are not compared (times) as they were, so that they move no verdict."""
-    kept = {name: value for name, value in committed.metrics.items() if tolerance(name).unit == "ignored"}
+    kept = {name: value for name, value in committed.metrics.items() if Metric.parse(name).kind.unit == "ignored"}
     return Record(**{**vars(found), "metrics": {**found.metrics, **kept}})
 
 

@@ -16,8 +16,9 @@ from drs.errors import UsageError
 from drs.study import drift
 from drs.study.claims import CLAIMS, Claim
 from drs.study.claims.base import Judgement
-from drs.study.drift import TOLERANCES, Comparison, Difference, compare, differences, examples, name, tolerance
+from drs.study.drift import Comparison, Difference, compare, differences, examples, name
 from drs.study.experiments import EXPERIMENTS, Context, Experiment, Outcome, Spec
+from drs.study.metrics import KINDS, Metric
 from drs.study.profiles import Profile
 from drs.study.records import Record, read_record, write_record
 from drs.study.runner import plan
@@ -36,7 +37,7 @@ def run(spec: Spec, context: Context) -> Outcome:
 def judge(frame: pd.DataFrame) -> Judgement:
     """Reproduced where the mean accuracy is above one half and no run took a minute an example."""
     mean = float(frame["pgd@0.05"].mean())
-    slow = bool((frame["seconds_per_example"] > 60).any())
+    slow = bool((frame["seconds_per_example.fgsm"] > 60).any())
     return Judgement("reproduced" if mean > 0.5 and not slow else "not reproduced", mean, mean, mean, len(frame), "")
 
 
@@ -49,7 +50,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 
     def write(folder: str, *each: dict[str, float]) -> Path:
         for planned, metrics in zip(plan("hand", "quick"), each):
-            values = {"pgd@0.05": 0.6, "seconds_per_example": 0.1} | metrics
+            values = {"pgd@0.05": 0.6, "seconds_per_example.fgsm": 0.1} | metrics
             made = Record(planned, "quick", values, 1.0, "a CPU", {}, "abc", "2025-01-02T03:04:05+00:00")
             write_record(made, tmp_path / folder)
         return tmp_path / folder
@@ -71,7 +72,7 @@ def test_equal_records_have_no_drift(write: Write) -> None:
 
 def test_the_worst_difference_comes_first_and_times_do_not_count(write: Write) -> None:
     committed = write("committed", {"std_logits_mean": 1.0}, {"accuracy": 0.97})
-    again = write("again", {"std_logits_mean": 2.0, "seconds_per_example": 900.0}, {"accuracy": 0.9, "pgd@0.05": 0.7})
+    again = write("again", {"std_logits_mean": 2.0, "seconds_per_example.fgsm": 900.0}, {"accuracy": 0.9, "pgd@0.05": 0.7})
     found = compare(again, "quick", committed)
     # 1 of 0.3 * 2; 0.07 of 0.02 and three errors at 0.935; 0.1 of 0.05 and three errors at 0.65, 200 images each
     expected = [
@@ -104,7 +105,7 @@ def test_a_verdict_that_changes_is_drift_even_where_every_number_is_within_its_t
 
 
 def test_a_verdict_that_rests_on_a_time_does_not_change_with_it(write: Write) -> None:
-    committed, again = write("committed", {}, {}), write("again", *[{"seconds_per_example": 61.0}] * 2)
+    committed, again = write("committed", {}, {}), write("again", *[{"seconds_per_example.fgsm": 61.0}] * 2)
     assert compare(again, "quick", committed).verdicts == []
 
 
@@ -154,27 +155,28 @@ def test_a_long_list_is_cut(write: Write) -> None:
     ],
 )
 def test_the_tolerance_of_a_metric(metric: str, unit: str, allowed: float) -> None:
-    assert (tolerance(metric).unit, tolerance(metric).allowed) == (unit, allowed)
+    kind = Metric.parse(metric).kind
+    assert (kind.unit, kind.allowed) == (unit, allowed)
 
 
 def test_an_unknown_metric_is_refused_by_name() -> None:
-    with pytest.raises(UsageError, match=r"no tolerance is stated for the metric 'glamour@0.1': add a row to"):
-        tolerance("glamour@0.1")
+    one = record({"glamour@0.1": 0.5})
+    with pytest.raises(UsageError, match=r"unknown metric 'glamour@0.1': add its form, label and tolerance to drs"):
+        differences("run", one, one)
 
 
-def test_every_metric_of_the_committed_records_has_a_tolerance_and_every_row_a_use() -> None:
+def test_every_metric_of_the_committed_records_has_a_tolerance_and_every_kind_a_use() -> None:
     root = Path(__file__).resolve().parents[2] / "data" / "results"
     names = {metric for path in root.glob("quick/*/*.json") for metric in read_record(path, arrays=False).metrics}
-    assert {tolerance(metric).kind for metric in names} == {row.kind for row in TOLERANCES}
+    assert {Metric.parse(metric).kind.title for metric in names} == {kind.title for kind in KINDS}
 
 
 def test_a_rate_rests_on_the_successes_and_few_of_them_are_not_compared() -> None:
     metrics = {"successes.fgsm@0.1": 4.0, "auc.non_me.fgsm@0.1": 0.9, "transfer_auc_fooled.ce": 0.5, "transfer.ce": 0.1}
     one = record(metrics, images=300)
-    row = tolerance("auc.non_me.fgsm@0.1")
-    assert examples("auc.non_me.fgsm@0.1", row, one) == 4.0
-    assert examples("transfer_auc_fooled.ce", tolerance("transfer_auc_fooled.ce"), one) == pytest.approx(30.0)
-    assert examples("pgd@0.1", tolerance("pgd@0.1"), one) == 300.0
+    assert examples(Metric.parse("auc.non_me.fgsm@0.1"), one) == 4.0
+    assert examples(Metric.parse("transfer_auc_fooled.ce"), one) == pytest.approx(30.0)
+    assert examples(Metric.parse("pgd@0.1"), one) == 300.0
     assert [d.metric for d in differences("run", one, one)] == [
         "successes.fgsm@0.1",
         "transfer.ce",
