@@ -111,7 +111,8 @@ def claims(
     results: ResultsOption = None,
 ) -> None:
     """One line a claim: id, verdict, profile, estimate with interval, notebook."""
-    from drs.study.claims import as_blocks, as_lines, as_markdown, verdicts
+    from drs.pages.claims import as_blocks, as_lines, as_markdown
+    from drs.study.claims import verdicts
 
     if results is not None:
         os.environ["DRS_RESULTS"] = str(results)

@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 
 from drs.errors import UsageError
+from drs.pages.claims import as_markdown, reseeded_markdown
 from drs.pages.report import FRAGMENTS
 from drs.paths import project_root
-from drs.study.claims import as_markdown, reseeded_markdown, verdicts
+from drs.study.claims import verdicts
 from drs.study.records import to_frame
 from drs.study.runner import existing
 

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from drs.errors import UsageError
 from drs.paths import benchmarks_root
-from drs.paths import published as published_path
 from drs.statistics import Method, correlate, holm, mean_interval, partial_correlation
+from drs.study.claims.base import SHOWN, SWEPT
+from drs.study.metrics import Metric, column
+from drs.study.published import published
 
 
 def correlation_table(
@@ -39,10 +40,11 @@ def correlation_table(
     """
     rows = []
     for measure in measures:
+        metric = Metric.parse(measure)
         for outcome in outcomes:
             used = frame[[measure, outcome, *([given] if given else [])]].replace([np.inf, -np.inf], np.nan).dropna()
             x, y = used[measure].to_numpy(float), used[outcome].to_numpy(float)
-            row = {"measure": measure.removesuffix("_mean"), "outcome": outcome, "n": len(used)}
+            row = {"measure": metric.name if metric.part == "mean" else measure, "outcome": outcome, "n": len(used)}
             if len(used) >= 8 and np.ptp(x) > 0 and np.ptp(y) > 0:
                 if given:
                     r = partial_correlation(x, y, used[given].to_numpy(float), resamples=resamples)
@@ -69,19 +71,19 @@ def over_seeds(frame: pd.DataFrame, by: str, columns: Sequence[str]) -> pd.DataF
     for value in dict.fromkeys(frame[by]):
         rows = frame[frame[by] == value]
         cells = {}
-        for column in columns:
-            values = rows[column].dropna().to_numpy(float)
+        for name in columns:
+            values = rows[name].dropna().to_numpy(float)
             if not len(values):
                 lost = "diverged" in rows and bool((rows["diverged"] == 1).all())
-                cells[column] = "diverged" if lost else "none"
+                cells[name] = "diverged" if lost else "none"
                 continue
             interval = mean_interval(values)
             digits = ".2g" if 0 < abs(interval.mean) < 0.001 else ".3f"
-            cells[column] = f"{interval.mean:{digits}}"
+            cells[name] = f"{interval.mean:{digits}}"
             if len(values) >= 3:
-                cells[column] += f" ± {(interval.high - interval.low) / 2:{digits}}"
+                cells[name] += f" ± {(interval.high - interval.low) / 2:{digits}}"
             if len(values) < len(rows):
-                cells[column] += f" ({len(values)} of {len(rows)})"
+                cells[name] += f" ({len(values)} of {len(rows)})"
         table[value] = cells | {"seeds": str(len(rows))}
     return pd.DataFrame.from_dict(table, orient="index")
 
@@ -107,26 +109,6 @@ def failed_trainings(frame: pd.DataFrame, chance: float) -> str:
     return f"Trainings that failed, of the seeds of each variant; {'; '.join(found)}."
 
 
-def published(name: str, *, as_written: bool = False, **where: str) -> pd.DataFrame:
-    """A table of the papers' numbers, with its ``checked`` column, reduced to the rows that match.
-
-    Args:
-        name: File in data/published without ending.
-        as_written: Leave every cell the text it is in the file: 0.00 stays 0.00.
-        **where: Column and the value it must have.
-
-    Raises:
-        UsageError: No table of that name.
-    """
-    path = published_path(name)
-    if not path.exists():
-        raise UsageError(f"no published table {name!r}: expected a file {path.name} in data/published")
-    table = pd.read_csv(path, dtype=str if as_written else None)
-    for column, value in where.items():
-        table = table[table[column] == value]
-    return table.reset_index(drop=True)
-
-
 def benchmarks() -> pd.DataFrame:
     """Every measured speed ratio that is committed, one row each, with the device it was measured on."""
     found = [pd.read_csv(path) for path in sorted(benchmarks_root().glob("attacks-*.csv"))]
@@ -150,8 +132,12 @@ def detection_comparison(frame: pd.DataFrame, dataset: str = "mnist") -> pd.Data
     for row in published("rce_table2_auc", dataset=dataset).to_dict("records"):
         attack, loss = str(row["attack"]), str(row["objective"])
         ours = frame[frame["network.loss"] == loss]
-        column = attack if attack in ("cw", "cw_hc") else f"{attack}@0.1"
-        found = ours.reindex(columns=[f"auc.k_density.{column}", f"successes.{column}"]).to_numpy(float)
+        at = SHOWN if attack in SWEPT else None
+        names = [
+            column("auc", detector="k_density", attack=attack, budget=at),
+            column("successes", attack=attack, budget=at),
+        ]
+        found = ours.reindex(columns=names).to_numpy(float)
         values = found[np.isfinite(found[:, 0]), 0] * 100
         rows[f"{attack}, {loss.upper()}"] = {
             "paper": f"{row['k_density']:g}",

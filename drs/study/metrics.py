@@ -430,10 +430,15 @@ def unknown_metric(name: str) -> UsageError:
 
 
 def column(head: str, *, detector: str = "", attack: str = "", loss: str = "", budget: float | None = None) -> str:
-    """The name of a number, from its first word (with its number and part) and the rest.
+    """The name of a number, from its first word and the rest.
 
     >>> column("auc_low", detector="k_density", attack="bim", budget=0.1)
     'auc_low.k_density.bim@0.1'
+
+    Args:
+        head: The first word with its part and number.
+        detector, loss, budget: As in :class:`Metric`.
+        attack: The same, or with its budget as in ``"bim@0.1"``.
 
     Raises:
         UsageError: No such kind of number.

@@ -15,7 +15,7 @@ from drs.pages import chapter as notebook
 from drs.pages.chapter import headline, provenance, sentence, table, verdict
 from drs.pages.figures import drs_paper, rce_paper, style
 from drs.pages.front import BEGIN, END, fill
-from drs.pages.tables import correlation_table, detection_comparison, failed_trainings, over_seeds, published
+from drs.pages.tables import correlation_table, detection_comparison, failed_trainings, over_seeds
 from drs.study import claims
 from drs.study.claims.base import Claim, Finding, Judgement
 from drs.study.records import Record, Run
@@ -24,9 +24,9 @@ from drs.study.records import Record, Run
 def test_correlation_table_is_corrected_over_the_whole_matrix() -> None:
     generator = np.random.default_rng(0)
     x = generator.normal(size=40)
-    frame = pd.DataFrame({"a_mean": x, "same": 2 * x + 1, "noise": generator.normal(size=40), "flat": 1.0})
-    found = correlation_table(frame, ["a_mean"], ["same", "noise", "flat"]).set_index("outcome")
-    assert list(found["measure"]) == ["a"] * 3
+    frame = pd.DataFrame({"std_logits_mean": x, "same": 2 * x + 1, "noise": generator.normal(size=40), "flat": 1.0})
+    found = correlation_table(frame, ["std_logits_mean"], ["same", "noise", "flat"]).set_index("outcome")
+    assert list(found["measure"]) == ["std_logits"] * 3
     estimate, p_value, p_holm = (found[name].to_numpy(float) for name in ("estimate", "p_value", "p_holm"))
     assert estimate[0] == pytest.approx(1.0)
     assert np.isnan(estimate[2])  # a constant side has no correlation
@@ -37,20 +37,20 @@ def test_correlation_table_is_corrected_over_the_whole_matrix() -> None:
 
 def test_correlation_table_leaves_infinite_distances_out() -> None:
     x = np.arange(12.0)
-    frame = pd.DataFrame({"a_mean": x, "distance": np.where(x < 3, np.inf, -x)})
-    row = correlation_table(frame, ["a_mean"], ["distance"]).iloc[0]
+    frame = pd.DataFrame({"std_logits_mean": x, "distance": np.where(x < 3, np.inf, -x)})
+    row = correlation_table(frame, ["std_logits_mean"], ["distance"]).iloc[0]
     assert (row["n"], row["estimate"]) == (9, pytest.approx(-1.0))
-    few = correlation_table(frame.iloc[:8], ["a_mean"], ["distance"]).iloc[0]
+    few = correlation_table(frame.iloc[:8], ["std_logits_mean"], ["distance"]).iloc[0]
     assert (few["n"], few["estimate"]) == (5, pytest.approx(np.nan, nan_ok=True))
 
 
 def test_partial_correlation_table() -> None:
     generator = np.random.default_rng(1)
     given = generator.normal(size=60)
-    frame = pd.DataFrame({"a_mean": given + 0.1 * generator.normal(size=60), "accuracy": given})
+    frame = pd.DataFrame({"std_logits_mean": given + 0.1 * generator.normal(size=60), "accuracy": given})
     frame["outcome"] = given + 0.1 * generator.normal(size=60)
-    raw = correlation_table(frame, ["a_mean"], ["outcome"]).iloc[0]
-    partial = correlation_table(frame, ["a_mean"], ["outcome"], given="accuracy").iloc[0]
+    raw = correlation_table(frame, ["std_logits_mean"], ["outcome"]).iloc[0]
+    partial = correlation_table(frame, ["std_logits_mean"], ["outcome"], given="accuracy").iloc[0]
     assert raw["estimate"] > 0.95
     assert abs(partial["estimate"]) < 0.3
 
@@ -77,14 +77,6 @@ def test_failed_trainings_are_named_and_counted() -> None:
     assert failed_trainings(frame.assign(diverged=[np.nan, np.nan, 1, 1, np.nan]), 0.1) == (
         "Trainings that failed, of the seeds of each variant; diverged: `b` (2 of 2); ended near chance: `a` (1 of 2)."
     )
-
-
-def test_published_numbers_keep_their_flag() -> None:
-    found = published("rce_table2_auc", dataset="mnist", attack="fgsm")
-    assert list(found["k_density"]) == [98.8, 99.4]
-    assert list(found["checked"]) == ["no", "no"]
-    with pytest.raises(UsageError, match=r"^no published table 'nothing': expected a file nothing\.csv"):
-        published("nothing")
 
 
 def test_detection_comparison() -> None:

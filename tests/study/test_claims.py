@@ -11,18 +11,8 @@ import pytest
 
 from drs.errors import UsageError
 from drs.paths import project_root
-from drs.study import claims
-from drs.study.claims import (
-    CLAIMS,
-    as_blocks,
-    as_lines,
-    as_markdown,
-    finding,
-    get_claim,
-    reseeded_markdown,
-    verdicts,
-)
-from drs.study.claims.base import Finding, Judgement, Quote, VerdictName, threshold_rule
+from drs.study.claims import CLAIMS, finding, get_claim, verdicts
+from drs.study.claims.base import Judgement, VerdictName, threshold_rule
 from drs.study.experiments import EXPERIMENTS
 
 NOISE = np.array([0.0, 0.01, -0.01])
@@ -44,20 +34,6 @@ def test_threshold_rule(low: float, high: float, direction: str, expected: str) 
     assert threshold_rule(low, high, above=0.0, direction=direction) == expected  # type: ignore[arg-type]
 
 
-def test_a_quote_is_the_cell_of_the_table_with_its_flag() -> None:
-    clean = Quote("rce_table1_error", "error_percent", {"model": "resnet32", "objective": "rce", "dataset": "mnist"})
-    assert clean.text() == "0.29 (not checked)"
-    ratio = {"objective": "ce", "dataset": "cifar10"}
-    assert Quote("rce_table3_whitebox", "ratio_f2_positive", ratio).text() == "0.00 (not checked)"
-    says = get_claim("B4").paper_says()
-    assert says == (
-        "Table 3, MNIST, share with f2 > 0: CE 0.01 (checked), RCE 0.77 (checked); "
-        "distortion: CE 17.12 (not checked), RCE 31.59 (not checked)"
-    )
-    with pytest.raises(UsageError, match=r"expected one row of rce_table1_error with .*'resnet32'.*, got 4"):
-        Quote("rce_table1_error", "error_percent", {"model": "resnet32"}).text()
-
-
 def test_every_number_of_a_paper_is_a_quote() -> None:
     for claim in CLAIMS.values():
         assert claim.paper_says().count("checked)") == len(claim.quotes) == claim.published.count("{}"), claim.id
@@ -65,21 +41,6 @@ def test_every_number_of_a_paper_is_a_quote() -> None:
             r"(Table|Figure)s? \d+(, \d+)*( and \d+)?|ResNet-\d+|CIFAR-10|f2 > 0|alpha\^2", "", claim.published
         )
         assert not re.search(r"\b\d", named), (claim.id, named)
-
-
-def test_other_seeds_stand_beside_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    verdict: dict[tuple[str, str], VerdictName] = {("A1", "quick"): "reproduced", ("A1", "reseeded"): "reproduced"}
-    verdict |= {("A3", "quick"): "reproduced", ("A3", "reseeded"): "not reproduced", ("A2", "quick"): "reproduced"}
-
-    def found(claim_id: str, profile: str) -> Finding:
-        judged = Judgement(verdict.get((claim_id, profile), "no records"), 0.5, 0.4, 0.6, 3, "")
-        return Finding(get_claim(claim_id), profile, judged, 3, "mnist5k", "cpu")
-
-    monkeypatch.setattr(claims, "finding", found)
-    rows = reseeded_markdown().splitlines()[2:]
-    assert [row.split("|")[1].split(",")[0].strip() for row in rows] == ["A1", "A3"]
-    assert rows[0].endswith("| reproduced: 0.5 [0.4, 0.6] | reproduced: 0.5 [0.4, 0.6] | the same |")
-    assert rows[1].endswith("| not reproduced: 0.5 [0.4, 0.6] | **another verdict** |")
 
 
 def test_every_claim_is_complete() -> None:
@@ -330,15 +291,4 @@ def test_no_verdict_without_every_record(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("DRS_RESULTS", str(tmp_path))
     found = finding("A1", "quick")
     assert (found.judgement.verdict, found.interval) == ("no records", "none")
-    every = verdicts()
-    assert [f.claim.id for f in every] == list(CLAIMS)
-    assert as_blocks(every).count("NO RECORDS (quick)") == len(CLAIMS)
-    lines = as_lines(every).splitlines()
-    assert len(lines) == len(CLAIMS)
-    assert lines[0].startswith("A0   no records ")
-    assert lines[0].endswith("share of fooled images whose spread rises  (notebooks/01_anatomy.ipynb)")
-    assert reseeded_markdown().splitlines()[2:] == []
-    table = as_markdown(every, prefix="../").splitlines()
-    assert len(table) == 2 + len(CLAIMS)
-    assert table[2].startswith("| [A0](../notebooks/01_anatomy.ipynb): An attack that succeeds")
-    assert table[2].endswith("| **no records** (not run) |")
+    assert [f.claim.id for f in verdicts()] == list(CLAIMS)

@@ -72,7 +72,9 @@ def test_equal_records_have_no_drift(write: Write) -> None:
 
 def test_the_worst_difference_comes_first_and_times_do_not_count(write: Write) -> None:
     committed = write("committed", {"std_logits_mean": 1.0}, {"accuracy": 0.97})
-    again = write("again", {"std_logits_mean": 2.0, "seconds_per_example.fgsm": 900.0}, {"accuracy": 0.9, "pgd@0.05": 0.7})
+    again = write(
+        "again", {"std_logits_mean": 2.0, "seconds_per_example.fgsm": 900.0}, {"accuracy": 0.9, "pgd@0.05": 0.7}
+    )
     found = compare(again, "quick", committed)
     # 1 of 0.3 * 2; 0.07 of 0.02 and three errors at 0.935; 0.1 of 0.05 and three errors at 0.65, 200 images each
     expected = [

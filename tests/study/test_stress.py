@@ -18,7 +18,8 @@ from drs.evaluation.alarms import MEANINGS
 from drs.losses import drs_loss
 from drs.pages.figures import stress as figures
 from drs.study.claims import CLAIMS
-from drs.study.claims.stress_rules import alarm_metrics, judge_alarms, judge_cost, judge_survival
+from drs.study.claims.drs import judge_cost
+from drs.study.claims.evaluation import alarm_metrics, judge_alarms, judge_survival
 from drs.study.experiments import cost, get_experiment, losses, stress
 from drs.study.experiments.stress import BUDGETS, OBJECTIVES, VARIANTS, _Standing
 from drs.study.profiles import PROFILES

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from drs.evaluation.alarms import at_budgets, fired
 from drs.pages.figures import style
 from drs.statistics import mean_interval
-from drs.study.claims.stress_rules import alarm_metrics
+from drs.study.claims.evaluation import alarm_metrics
 
 ATTACKS = {
     "fgsm": "FGSM",

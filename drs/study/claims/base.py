@@ -1,15 +1,26 @@
-"""What a claim is: a sentence of a paper, how it is measured, a rule fixed beforehand, a verdict from the records."""
+"""What a claim is: a sentence of a paper, how it is measured, a rule fixed beforehand, a verdict from the records.
+
+Below it the parts that several rules share: which networks are compared, seed by seed, and over which columns.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from drs.errors import UsageError
+import numpy as np
+from numpy.typing import NDArray
+
+from drs.statistics import paired_difference
+from drs.study.metrics import column
+from drs.study.published import Quote
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Values: TypeAlias = NDArray[np.float64]
 
 VerdictName: TypeAlias = Literal["reproduced", "partly reproduced", "undecided", "not reproduced", "no records"]
 
@@ -31,36 +42,6 @@ class Judgement:
     high: float
     n: int
     detail: str
-
-
-@dataclass(frozen=True)
-class Quote:
-    """One number of a paper, read from data/published with its flag.
-
-    Attributes:
-        table: File there, without ending.
-        column: Of the number.
-        where: Columns and the values that single out its row.
-    """
-
-    table: str
-    column: str
-    where: Mapping[str, str]
-
-    def text(self) -> str:
-        """The number as the table writes it, with ``checked`` or ``not checked`` in brackets.
-
-        Raises:
-            UsageError: No such table, or not exactly one such row.
-        """
-        from drs.pages.tables import published
-
-        rows = published(self.table, as_written=True, **self.where)
-        if len(rows) != 1:
-            raise UsageError(f"expected one row of {self.table} with {dict(self.where)}, got {len(rows)}")
-        flag = rows["checked"][0]
-        checked = flag == "yes" or (flag == "ratio only" and self.column.startswith("ratio"))
-        return f"{rows[self.column][0]} ({'checked' if checked else 'not checked'})"
 
 
 @dataclass(frozen=True)
@@ -126,7 +107,9 @@ def _short(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-NO_RECORDS = Judgement("no records", float("nan"), float("nan"), float("nan"), 0, "not run")
+def no_records(why: str) -> Judgement:
+    """No verdict, and why there is none."""
+    return Judgement("no records", math.nan, math.nan, math.nan, 0, why)
 
 
 def threshold_rule(low: float, high: float, *, above: float, direction: Literal["greater", "less"]) -> VerdictName:
@@ -142,3 +125,82 @@ def threshold_rule(low: float, high: float, *, above: float, direction: Literal[
     if low > above:
         return "reproduced"
     return "undecided" if high > above else "not reproduced"
+
+
+def judge_difference(
+    ours: Values, base: Values, detail: str, *, above: float = 0.0, direction: Literal["greater", "less"] = "greater"
+) -> Judgement:
+    """The mean of ``ours - base`` with its 95% t interval, judged by :func:`threshold_rule`.
+
+    Args:
+        ours, base: (n,), entry i of both from the same seed.
+        detail: The numbers behind it, for the page.
+        above, direction: As in :func:`threshold_rule`.
+    """
+    gain = paired_difference(ours, base)
+    verdict = threshold_rule(gain.low, gain.high, above=above, direction=direction)
+    return Judgement(verdict, gain.mean, gain.low, gain.high, len(ours), detail)
+
+
+SHOWN = 0.1
+"""The budget at which detectors are compared."""
+SWEPT = ("fgsm", "bim", "ilcm", "jsma")
+"""The attacks of the RCE paper that have a budget."""
+EVADING = (*(f"{attack}@{SHOWN:g}" for attack in SWEPT), "cw", "cw_hc")
+"""The six attacks that try to pass a detector, each with its budget where it has one."""
+
+
+def main_architecture(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the grid's first architecture."""
+    columns = [c for c in frame.columns if c == "network.model" or c.startswith("network.model_options.")]
+    trained = frame[frame["network.model"].notna()]
+    first = trained.iloc[0]
+    same = np.ones(len(trained), dtype=bool)
+    for name in columns:
+        values = trained[name]
+        same &= (values.isna() if first[name] != first[name] else values == first[name]).to_numpy(bool)
+    return trained[same]
+
+
+def of_loss(frame: pd.DataFrame, loss: str, columns: Sequence[str]) -> pd.DataFrame:
+    """These columns for the networks of one loss and the main architecture, in the order of their seeds."""
+    rows = main_architecture(frame)
+    rows = rows[rows["network.loss"] == loss].sort_values("network.seed")
+    return rows.reindex(columns=list(columns))
+
+
+def per_seed(frame: pd.DataFrame, loss: str, columns: Sequence[str]) -> Values:
+    """(seeds,) mean over ``columns`` for the networks of one loss, in the order of their seeds; NaN where one lacks."""
+    means: Values = of_loss(frame, loss, columns).mean(axis=1, skipna=False).to_numpy(float)
+    return means
+
+
+def shared(frame: pd.DataFrame, columns: Sequence[str], losses: Sequence[str]) -> list[str]:
+    """Those of ``columns`` that every network of these losses has: an attack that never succeeds on one has no AUC."""
+    return [name for name in columns if all(np.isfinite(per_seed(frame, loss, [name])).all() for loss in losses)]
+
+
+def judge_gain(frame: pd.DataFrame, columns: Sequence[str], *, loss: str = "rce", scale: str = "{:.3f}") -> Judgement:
+    """Paired difference ``loss`` - CE of the mean over the shared ``columns``, reproduced above 0."""
+    kept = shared(frame, columns, ("ce", loss))
+    if not kept:
+        return no_records("an attack never succeeded, so there is no number")
+    ours, base = per_seed(frame, loss, kept), per_seed(frame, "ce", kept)
+    detail = f"CE {scale.format(base.mean())}, {loss.upper()} {scale.format(ours.mean())}"
+    if len(kept) < len(columns):
+        detail += f", over the {len(kept)} of {len(columns)} that have a number for every network of both"
+    return judge_difference(ours, base, detail)
+
+
+def evading_aucs(detector: str) -> list[str]:
+    """Names of a detector's AUC under each attack of :data:`EVADING`."""
+    return [column("auc", detector=detector, attack=attack) for attack in EVADING]
+
+
+SHARED_ATTACKS = (
+    "The first version averaged, for each network, over the attacks that succeeded on that network, so that networks "
+    "were compared over different attacks: C&W-hc, which is easy to detect or never succeeds, counted for some only. "
+    "Since then an attack counts if it succeeds on every network of both losses. The records known when this was "
+    "mended turn C4 from undecided to not reproduced by it and leave B3b as it was."
+)
+"""What was changed in B3b and C4."""

@@ -1,0 +1,229 @@
+"""Our own claims: what an attack does to the false classes, and whether the findings survive a closer look."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from drs.statistics import mean_interval
+from drs.study.claims.base import (
+    SHARED_ATTACKS,
+    SHOWN,
+    Claim,
+    Judgement,
+    VerdictName,
+    evading_aucs,
+    judge_difference,
+    judge_gain,
+    no_records,
+    per_seed,
+    threshold_rule,
+)
+from drs.study.claims.drs import EPSILON, of_variant
+from drs.study.metrics import DETECTORS, column, columns
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# --- A0: what a successful attack does -------------------------------------------------------------------------------
+
+MORE_THAN_CHANCE = 0.5
+"""The share of fooled images above which their spread rises more often than not."""
+
+
+def judge_shift(frame: pd.DataFrame) -> Judgement:
+    """A0: share of fooled images whose false probabilities are spread wider after PGD than before, CE network."""
+    from statsmodels.stats.proportion import proportion_confint
+
+    row = frame[frame["network.loss"] == "ce"].iloc[0]
+    count = int(row[column("fooled")])
+    if count == 0:
+        return no_records("no image was fooled")
+    share = float(row[column("std_probabilities_rises")])
+    low, high = proportion_confint(round(share * count), count, method="wilson")
+    verdict = threshold_rule(low, high, above=MORE_THAN_CHANCE, direction="greater")
+    return Judgement(verdict, share, float(low), float(high), count, f"{share:.1%} of {count} fooled images")
+
+
+A0 = Claim(
+    "A0",
+    "ours",
+    "An attack that succeeds spreads the softmax values of the false classes wider.",
+    "",
+    "share of fooled images whose spread rises",
+    "Reproduced if the 95% Wilson interval of the share of images fooled by PGD-20 whose standard deviation over "
+    f"the false probabilities rises lies above {MORE_THAN_CHANCE:g}; undecided if it straddles {MORE_THAN_CHANCE:g}.",
+    "anatomy",
+    "notebooks/01_anatomy",
+    judge_shift,
+    counts="fooled images",
+)
+
+# --- C1: other regularisers ------------------------------------------------------------------------------------------
+
+CONTROLS = ("label-smoothing", "confidence-penalty", "logit-squeezing")
+"""Losses that do not name the false classes."""
+
+
+def judge_controls(frame: pd.DataFrame) -> Judgement:
+    """C1: DRS minus the best of three controls that do not name the false classes, by mean worst-case area."""
+    present = [name for name in CONTROLS if (frame["variant"] == name).any()]
+    if not present:
+        return no_records("the controls were not run")
+    ours = of_variant(frame, "drs", column("worst_area"))
+    areas = {name: of_variant(frame, name, column("worst_area")) for name in present}
+    best = max(present, key=lambda name: float(areas[name].mean()))
+    detail = f"best control: {best.replace('-', ' ')}, area {areas[best].mean():.3f} against {ours.mean():.3f}"
+    return judge_difference(ours, areas[best], detail)
+
+
+C1 = Claim(
+    "C1",
+    "ours",
+    "The gain of DRS is more than three common regularisers of the logits bring, each at one weight.",
+    "",
+    "area under worst-case accuracy, DRS minus the best control",
+    "Reproduced if the 95% t interval over seeds of the paired difference to the best of label smoothing, "
+    "confidence penalty and logit squeezing lies above 0; undecided if it straddles 0.",
+    "losses",
+    "notebooks/03_drs_loss",
+    judge_controls,
+)
+
+# --- C2 and C3: stronger attacks, and alarms -------------------------------------------------------------------------
+
+WORST = column("strong_worst", budget=EPSILON)
+
+
+def judge_survival(frame: pd.DataFrame) -> Judgement:
+    """C2: worst case over every attack at EPSILON, DRS minus CE, seed by seed."""
+    table = frame.pivot(index="network.seed", columns="variant", values=WORST)
+    if not {"ce", "drs"} <= set(table.columns):
+        return no_records("CE and DRS were not both attacked")
+    pairs = table[["ce", "drs"]].dropna()
+    if len(pairs) < 2:
+        return no_records("fewer than two seeds with both networks")
+    base, ours = pairs["ce"].to_numpy(float), pairs["drs"].to_numpy(float)
+    detail = (
+        f"worst case {mean_interval(base).mean:.3f} under CE, {mean_interval(ours).mean:.3f} under DRS, "
+        f"{int(frame['images'].min())} images a network"
+    )
+    return judge_difference(ours, base, detail)
+
+
+C2 = Claim(
+    "C2",
+    "ours",
+    "The gain of DRS survives the strongest attack we have.",
+    "",
+    f"worst-case accuracy over every attack at epsilon {EPSILON:g}, DRS minus CE",
+    "Reproduced if the 95% t interval over seeds of the paired difference (DRS at the published weight minus CE) "
+    f"in accuracy at epsilon {EPSILON:g}, where an image counts as lost if any attack of this chapter fools the "
+    "network on it within that budget, lies above 0; undecided if it straddles 0.",
+    "stress",
+    "notebooks/05_stronger_attacks",
+    judge_survival,
+)
+
+
+def judge_alarms(frame: pd.DataFrame) -> Judgement:
+    """C3: share of DRS networks on whose record no alarm fires."""
+    from statsmodels.stats.proportion import proportion_confint
+
+    from drs.evaluation.alarms import fired
+
+    rows = frame[(frame["variant"] == "drs") & frame[WORST].notna()]
+    if rows.empty:
+        return no_records("no DRS network was attacked")
+    counts: Counter[str] = Counter()
+    quiet = 0
+    for row in rows.to_dict("records"):
+        names = fired(alarm_metrics(row))
+        counts.update(names)
+        quiet += not names
+    low, high = proportion_confint(quiet, len(rows), method="wilson")
+    verdict: VerdictName = "reproduced" if quiet == len(rows) else "partly reproduced" if quiet else "not reproduced"
+    detail = ", ".join(f"{name} on {count}" for name, count in counts.most_common()) or "none fired"
+    return Judgement(verdict, quiet / len(rows), float(low), float(high), len(rows), f"alarms: {detail}")
+
+
+def alarm_metrics(row: Mapping[Any, object]) -> dict[str, float]:
+    """The numbers of a row of a frame, without the missing ones."""
+    numbers = {str(k): float(v) for k, v in row.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
+    return {name: value for name, value in numbers.items() if value == value}
+
+
+C3 = Claim(
+    "C3",
+    "ours",
+    "The robust numbers of DRS networks raise no alarm of a broken evaluation.",
+    "",
+    "share of DRS networks without an alarm (Wilson interval)",
+    "Reproduced if no alarm of drs.evaluation.alarms fires on any DRS network; partly if on some but not all of "
+    "them; not if at least one fires on every one.",
+    "stress",
+    "notebooks/05_stronger_attacks",
+    judge_alarms,
+    counts="networks",
+)
+
+# --- C4: the cross of the two papers ---------------------------------------------------------------------------------
+
+
+def judge_cross(frame: pd.DataFrame) -> Judgement:
+    """C4: AUC of K-density, mean over the attacks that succeed on every network of both, DRS - CE."""
+    return judge_gain(frame, evading_aucs("k_density"), loss="drs")
+
+
+C4 = Claim(
+    "C4",
+    "ours, the cross of the two papers",
+    "Networks trained with the DRS loss are better protected by the thresholding test than CE networks.",
+    "",
+    "AUC of K-density, mean over attacks, DRS minus CE",
+    "Reproduced if the 95% t interval over seeds of the paired difference (DRS minus CE) in K-density's AUC, mean "
+    "over those of the six attacks of B3a that succeed on every network of both, lies above 0; undecided if it "
+    "straddles 0.",
+    "detection",
+    "notebooks/11_one_family",
+    judge_cross,
+    mended=SHARED_ATTACKS,
+)
+
+# --- C5: an attacker who knows the test ------------------------------------------------------------------------------
+
+WITHSTANDS = 0.1
+"""What 'withstands' is taken to mean: fewer images than this share are misclassified and accepted."""
+ADAPTIVE = ("selective", "orthogonal", "joint")
+
+
+def judge_adaptive(frame: pd.DataFrame) -> Judgement:
+    """C5: undetected successes of the best adaptive attack against the defender's best metric, RCE networks."""
+    worst = []
+    for detector in DETECTORS:
+        known = columns(frame, "undetected", detector=detector)
+        tried = [name for name, metric in known.items() if metric.attack in ADAPTIVE]
+        worst.append(np.nanmax(np.stack([per_seed(frame, "rce", [name]) for name in tried]), axis=0))
+    left = np.stack(worst).min(axis=0)
+    share = mean_interval(left)
+    verdict = threshold_rule(share.low, share.high, above=WITHSTANDS, direction="less")
+    each = ", ".join(f"{name.replace('_', '-')} {row.mean():.2f}" for name, row in zip(DETECTORS, worst))
+    return Judgement(verdict, share.mean, share.low, share.high, len(left), f"undetected by metric: {each}")
+
+
+C5 = Claim(
+    "C5",
+    "ours",
+    "The thresholding test on an RCE network withstands an attacker who knows it.",
+    "",
+    "undetected successes of the best adaptive attack, RCE, best metric",
+    f"Reproduced if the 95% t interval over seeds lies below {WITHSTANDS:g}, of the share of images that are "
+    "misclassified and accepted at 5% false rejection, under the worst of selective, orthogonal and joint PGD at "
+    f"epsilon {SHOWN:g}, for the metric where that share is smallest; undecided if it straddles {WITHSTANDS:g}.",
+    "whitebox",
+    "notebooks/09_white_box",
+    judge_adaptive,
+)
