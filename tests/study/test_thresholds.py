@@ -1,0 +1,294 @@
+"""Every threshold of every rule, from both sides: frames a hair apart get two verdicts.
+
+The thresholds are written out here once more, so that none of them can move unseen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from drs.statistics import correlate, partial_correlation
+from drs.study.claims import CLAIMS
+
+HAIR = 1e-6
+SEEDS = (2, 0, 1)
+BUDGETS = [round(0.01 * step, 2) for step in range(1, 26)]
+SWEPT = ("fgsm", "bim", "ilcm", "jsma")
+EVADING = ("fgsm@0.1", "bim@0.1", "ilcm@0.1", "jsma@0.1", "cw", "cw_hc")
+DETECTORS = ("confidence", "non_me", "k_density")
+NOT, PARTLY, YES = "not reproduced", "partly reproduced", "reproduced"
+Make = Callable[[float], pd.DataFrame]
+
+
+def networks(**losses: dict[str, float]) -> pd.DataFrame:
+    """Three seeds for each loss, all alike, and a network of another architecture that no rule may look at."""
+    one = {"network.model": "small_conv"}
+    rows = [
+        one | {"network.loss": loss, "network.seed": seed} | values for loss, values in losses.items() for seed in SEEDS
+    ]
+    other = {"network.model": "resnet", "network.seed": 0}
+    return pd.DataFrame(rows + [other | {"network.loss": loss} | dict.fromkeys(v, 9e9) for loss, v in losses.items()])
+
+
+def variants(**values: dict[str, float]) -> pd.DataFrame:
+    """Three seeds of each variant."""
+    return pd.DataFrame(
+        [
+            {"variant": name.replace("_", "-"), "network.seed": seed, "images": 100} | v
+            for name, v in values.items()
+            for seed in SEEDS
+        ]
+    )
+
+
+def against(claim: str, column: str, at: float, *, ours: str = "rce", below: str = NOT, above: str = YES) -> Case:
+    """A difference of two losses in one column, 0.4 under CE."""
+    return Case(
+        claim, at, lambda x: networks(ce={column: 0.4}, **{ours: {column: 0.4 + x}}), below, above, f"{column}, {ours}"
+    )
+
+
+def paired(claim: str, column: str, at: float, base: str = "ce") -> Case:
+    """A difference of DRS and another variant in one column; the other controls are far below."""
+    rest = {name: {column: -9.0} for name in ("label_smoothing", "confidence_penalty", "logit_squeezing")}
+    return Case(
+        claim, at, lambda x: variants(**(rest | {base: {column: 0.5}, "drs": {column: 0.5 + x}})), NOT, YES, base
+    )
+
+
+@dataclass(frozen=True)
+class Case:
+    """A rule, one of its thresholds, and its verdict on frames whose deciding number is a hair below and above it."""
+
+    claim: str
+    at: float
+    make: Make
+    below: str
+    above: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.claim} at {self.at:g}: {self.what}"
+
+
+BASIS = np.linalg.qr(np.column_stack([np.ones(80), np.random.default_rng(0).normal(size=(80, 3))]))[0].T[1:]
+"""Three variables of 80 networks with mean 0, length 1 and no correlation."""
+
+
+def population(r: float) -> pd.DataFrame:
+    """Spread and accuracy under attack are correlated by exactly ``r``; clean accuracy with neither."""
+    x, other, clean = BASIS
+    y = r * x + np.sqrt(1 - r * r) * other
+    return pd.DataFrame({"std_probabilities_mean": x, "accuracy": clean, "pgd@0.05": y})
+
+
+def guise(r: float) -> pd.DataFrame:
+    """Spread and accuracy under attack are nearly clean accuracy; given that, they are correlated by exactly ``r``."""
+    clean, own, other = BASIS
+    x, y = 0.3 * own - clean, 0.3 * (r * own + np.sqrt(1 - r * r) * other) + clean
+    return pd.DataFrame({"std_probabilities_mean": x, "accuracy": clean, "pgd@0.05": y})
+
+
+def crossing(end: Callable[[float], float]) -> float:
+    """Where an increasing end of an interval passes zero, as a correlation between -0.6 and 0.6."""
+    low, high = -0.6, 0.6
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if end(middle) < 0 else (low, middle)
+    return (low + high) / 2
+
+
+def spread_and_accuracy(probabilities: float, logits: float) -> pd.DataFrame:
+    """80 networks whose two spreads are correlated with clean accuracy by exactly these."""
+    first, second = population(probabilities)["pgd@0.05"], population(logits)["pgd@0.05"]
+    accuracy = population(0.0)["std_probabilities_mean"]
+    return pd.DataFrame({"accuracy": accuracy, "std_probabilities_mean": first, "std_logits_mean": second})
+
+
+def lower_end(r: float) -> float:
+    frame = spread_and_accuracy(r, r)
+    return correlate(frame["std_probabilities_mean"].to_numpy(float), frame["accuracy"].to_numpy(float)).low
+
+
+def upper_end(r: float) -> float:
+    frame = population(r)
+    return correlate(frame["std_probabilities_mean"].to_numpy(float), frame["pgd@0.05"].to_numpy(float)).high
+
+
+def partial_end(r: float) -> float:
+    x, y, clean = (guise(r)[name].to_numpy(float) for name in ("std_probabilities_mean", "pgd@0.05", "accuracy"))
+    return partial_correlation(x, y, clean).high
+
+
+def times(small: float, large: float) -> pd.DataFrame:
+    rows = [
+        {"kind": "training", "model": model, "drs_ratio": 1.0, "drs_ratio_low": 0.9, "drs_ratio_high": high}
+        for model, high in (("small_conv", small), ("resnet", large))
+    ]
+    return pd.DataFrame(rows).assign(repetitions=12)
+
+
+def exponents(loss: str, exponent: float) -> pd.DataFrame:
+    slopes = {"ce": 1.0, "label_smoothing": 1.0, "rce": 2.0} | {loss: exponent}
+    return pd.DataFrame([{f"slope.{loss}": value for loss, value in slopes.items()} | {"draws": 100.0}])
+
+
+def cells(won: int, *, cw: float = 2.0, cw_hc: float = 2.0) -> pd.DataFrame:
+    """100 cells, of which RCE wins the first ones by a hair; the ratios of the distortions."""
+    names = [f"accuracy.{attack}@{budget:g}" for attack in SWEPT for budget in BUDGETS]
+    base = dict.fromkeys(names, 0.5) | {"accuracy.noise@0.1": 0.9, "distortion.cw": 10.0, "distortion.cw_hc": 10.0}
+    ours = {name: 0.5 + HAIR * (i < won) for i, name in enumerate(names)}
+    ours |= {"accuracy.noise@0.1": 0.1, "distortion.cw": 10 * cw, "distortion.cw_hc": 10 * cw_hc}
+    return networks(ce=base, rce=ours)
+
+
+def aucs(won: int, rival: tuple[str, str], gap: float) -> pd.DataFrame:
+    """RCE with K-density is far ahead under the first attacks, ``gap`` behind the rival under the next, then lost."""
+    values = {loss: {f"auc.{d}.{a}": 0.5 for d in DETECTORS for a in EVADING} for loss in ("ce", "rce")}
+    for number, attack in enumerate(EVADING):
+        values["rce"][f"auc.k_density.{attack}"] = 0.9 if number < won else 0.6 if number == won else 0.1
+    values[rival[0]][f"auc.{rival[1]}.{EVADING[won]}"] = 0.6 + gap
+    return networks(**values)
+
+
+def noisy(attack: str, gap: float) -> pd.DataFrame:
+    """One of the four attacks is caught as much more often as moves the mean difference to the noise to ``gap``."""
+    rate = {f"detection_rate_5.k_density.{name}@0.1": 0.6 for name in SWEPT}
+    rate[f"detection_rate_5.k_density.{attack}@0.1"] += 4 * (gap - 0.5)
+    others = {"detection_rate_5.k_density.noise@0.2": 0.0, "detection_rate_1.k_density.noise@0.1": 0.9}
+    return networks(ce=dict.fromkeys(rate, 0.0), rce=rate | others | {"detection_rate_5.k_density.noise@0.1": 0.1})
+
+
+def undetected(attack: str, detector: str, share: float) -> pd.DataFrame:
+    """The best detector lets ``share`` through, under this attack."""
+    adaptive = ("selective", "orthogonal", "joint@0.1", "joint@1", "joint@10")
+    values = {f"undetected.{d}.{a}": 0.9 if d != detector else 0.0 for d in DETECTORS for a in adaptive}
+    values |= {f"undetected.{d}.{a}": 1.0 for d in DETECTORS for a in ("wb_0", "bim@0.1")}
+    return networks(ce=dict.fromkeys(values, 0.5), rce=values | {f"undetected.{detector}.{attack}": share})
+
+
+def white_box(ratio: float, length: float) -> pd.DataFrame:
+    def values(ratio: float, length: float) -> dict[str, float]:
+        other = {"f2_positive.wb_5": -ratio, "distortion.wb_5": -length, "distortion_normal.wb_0": -length}
+        return {"f2_positive.wb_0": 0.4 + ratio, "distortion.wb_0": 5.0 + length} | other
+
+    return networks(ce=values(0.0, 0.0), rce=values(ratio, length))
+
+
+def transferred(x: float) -> pd.DataFrame:
+    """The mean over both substitutes counts; a DRS substitute does not, nor what only the fooled give."""
+    ce = {"transfer_auc.ce": 0.5, "transfer_auc.rce": 0.6 + x, "transfer_auc_fooled.rce": 0.1}
+    rce = {"transfer_auc.ce": 0.5, "transfer_auc.rce": 0.4 + x, "transfer_auc_fooled.rce": 0.1}
+    return networks(ce=ce, rce=rce, drs={"transfer_auc.ce": 0.9, "transfer_auc.rce": 0.1})
+
+
+def slower(ratio: float) -> pd.DataFrame:
+    values = {"seconds_per_example.fgsm": 0.001, "seconds_per_example.wb_5": 0.0}
+    return networks(
+        ce=values | {"seconds_per_example.wb_0": 0.0}, rce=values | {"seconds_per_example.wb_0": 0.001 * ratio}
+    )
+
+
+def kept(share: float) -> pd.DataFrame:
+    values = {"f2_count.wb_5": 10.0, "images": 100.0, "f2_positive.wb_0": 1.0}
+    return networks(ce=values | {"f2_positive.wb_5": 0.5}, rce=values | {"f2_positive.wb_5": share})
+
+
+def shift(share: float) -> pd.DataFrame:
+    """So many images that Wilson's interval is narrower than a hair; another network and measure say otherwise."""
+    rows = {"network.loss": ["drs", "ce"], "fooled": [9.0, 1e14], "std_probabilities_rises": [1 - share, share]}
+    return pd.DataFrame(rows).assign(std_logits_rises=1 - share)
+
+
+def quiet(count: int) -> pd.DataFrame:
+    """Three DRS networks of which so many raise no alarm; every CE network raises one."""
+    frame = variants(ce={"strong_worst@0.05": 0.1}, drs={"strong_worst@0.05": 0.1})
+    return frame.assign(largest_budget=[0.9] * 3 + [0.0 if i < count else 0.9 for i in range(3)])
+
+
+CASES = (
+    Case("A0", 0.5, shift, NOT, YES, "share of rises"),
+    Case("A1", -0.7, population, YES, PARTLY, "r"),
+    Case("A1", crossing(upper_end), population, PARTLY, NOT, "upper end of r"),
+    Case("A1", crossing(partial_end), guise, YES, PARTLY, "upper end of the partial r"),
+    Case("A2", crossing(lower_end), lambda x: spread_and_accuracy(x, -0.5), YES, PARTLY, "probabilities"),
+    Case("A2", crossing(lower_end), lambda x: spread_and_accuracy(-0.5, x), YES, PARTLY, "logits"),
+    Case("A2", crossing(lower_end), lambda x: spread_and_accuracy(x, 0.5), PARTLY, NOT, "probabilities and logits"),
+    paired("A3", "worst_area", 0.0),
+    Case("A4a", 1.05, lambda x: times(x, 1.0), YES, PARTLY, "SmallConvNet"),
+    Case("A4a", 1.05, lambda x: times(1.0, x), YES, PARTLY, "ResNet-32"),
+    Case("A4a", 1.05, lambda x: times(x, 1.2), PARTLY, NOT, "SmallConvNet, the other too slow"),
+    Case("A4a", 1.05, lambda x: times(1.2, x), PARTLY, NOT, "ResNet-32, the other too slow"),
+    paired("A4b", "accuracy", -0.01),
+    Case("B0", 1.9, partial(exponents, "rce"), NOT, YES, "RCE"),
+    Case("B0", 2.1, partial(exponents, "rce"), YES, NOT, "RCE"),
+    *(Case("B0", 0.9, partial(exponents, k), NOT, YES, k) for k in ("ce", "label_smoothing")),
+    *(Case("B0", 1.1, partial(exponents, k), YES, NOT, k) for k in ("ce", "label_smoothing")),
+    against("B1", "error_percent", 0.5, below=YES, above=NOT),
+    Case("B2", 94.5, lambda x: cells(94 if x < 94.5 else 95), PARTLY, YES, "cells in percent"),
+    Case("B2", 50.5, lambda x: cells(50 if x < 50.5 else 51), NOT, PARTLY, "cells in percent"),
+    Case("B2", 1.0, lambda x: cells(100, cw=x), PARTLY, YES, "distortion of C&W"),
+    Case("B2", 1.0, lambda x: cells(100, cw_hc=x), PARTLY, YES, "distortion of C&W-hc"),
+    *(
+        Case("B3a", 0.005, partial(aucs, 4, rival), YES, PARTLY, " ".join(rival))
+        for rival in [("ce", detector) for detector in DETECTORS] + [("rce", "confidence"), ("rce", "non_me")]
+    ),
+    Case("B3a", 0.005, partial(aucs, 2, ("ce", "k_density")), PARTLY, NOT, "the third attack"),
+    *(against("B3b", f"auc.non_me.{attack}", 0.0) for attack in EVADING),
+    Case("B4", 0.0, lambda x: white_box(x, 1.0), PARTLY, YES, "f2 > 0"),
+    Case("B4", 0.0, lambda x: white_box(1.0, x), PARTLY, YES, "distortion"),
+    Case("B4", 0.0, lambda x: white_box(x, -1.0), NOT, PARTLY, "f2 > 0, distortion smaller"),
+    Case("B5", 0.0, transferred, NOT, YES, "AUC"),
+    Case("B6", 1000.0, slower, NOT, YES, "times"),
+    Case("B7", 0.95, kept, NOT, YES, "share"),
+    against("B8", "silhouette", 0.0),
+    *(Case("B9", 0.5, partial(noisy, a), NOT, YES, a) for a in SWEPT),
+    *(against("B10", f"accuracy@{c}", 0.0) for c in ("0.001", "1", "1000")),
+    paired("C1", "worst_area", 0.0, "label_smoothing"),
+    paired("C1", "worst_area", 0.0, "confidence_penalty"),
+    paired("C1", "worst_area", 0.0, "logit_squeezing"),
+    paired("C2", "strong_worst@0.05", 0.0),
+    Case("C3", 0.5, lambda x: quiet(0 if x < 0.5 else 1), NOT, PARTLY, "one network"),
+    Case("C3", 2.5, lambda x: quiet(2 if x < 2.5 else 3), PARTLY, YES, "every network"),
+    *(against("C4", f"auc.k_density.{attack}", 0.0, ours="drs") for attack in EVADING),
+    *(
+        Case("C5", 0.1, partial(undetected, a, d), YES, NOT, f"{a}, {d}")
+        for a in ("selective", "orthogonal", "joint@0.1", "joint@10")
+        for d in DETECTORS
+    ),
+)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_the_verdict_changes_at_the_threshold(case: Case) -> None:
+    hair = HAIR * max(1.0, abs(case.at))
+    judge = CLAIMS[case.claim].judge
+    assert judge(case.make(case.at - hair)).verdict == case.below
+    assert judge(case.make(case.at + hair)).verdict == case.above
+
+
+def test_the_whole_interval_must_be_on_the_side_of_the_claim() -> None:
+    """Seeds 0.09 apart around a mean that is 0.01 on the claimed side."""
+    for claim, make, column in (
+        ("A3", variants(ce={"worst_area": 0.5}, drs={"worst_area": 0.51}), "worst_area"),
+        ("B8", networks(ce={"silhouette": 0.5}, rce={"silhouette": 0.51}), "silhouette"),
+        ("B1", networks(ce={"error_percent": 0.5}, rce={"error_percent": 0.99}), "error_percent"),
+        ("B9", noisy("bim", 0.5025), "detection_rate_5.k_density.bim@0.1"),
+        ("C5", undetected("joint@1", "non_me", 0.09), "undetected.non_me.joint@1"),
+    ):
+        frame = make.copy()
+        rows = frame["network.seed"].notna() & (frame.get("network.model", "small_conv") == "small_conv")
+        last = frame[rows].index[-3:]
+        frame.loc[last, column] += np.array([0.0, -0.09, 0.09])
+        assert CLAIMS[claim].judge(make).verdict == YES, claim
+        assert CLAIMS[claim].judge(frame).verdict == "undecided", claim
+
+
+def test_every_claim_has_a_case() -> None:
+    assert {case.claim for case in CASES} == set(CLAIMS)
