@@ -98,7 +98,7 @@ def guise(r: float) -> pd.DataFrame:
 def crossing(end: Callable[[float], float]) -> float:
     """Where an increasing end of an interval passes zero, as a correlation between -0.6 and 0.6."""
     low, high = -0.6, 0.6
-    for _ in range(40):
+    for _ in range(24):
         middle = (low + high) / 2
         low, high = (middle, high) if end(middle) < 0 else (low, middle)
     return (low + high) / 2
@@ -119,6 +119,10 @@ def lower_end(r: float) -> float:
 def upper_end(r: float) -> float:
     frame = population(r)
     return correlate(frame["std_probabilities_mean"].to_numpy(float), frame["pgd@0.05"].to_numpy(float)).high
+
+
+LOWER = crossing(lower_end)
+"""Where the lower end of r passes zero."""
 
 
 def partial_end(r: float) -> float:
@@ -217,9 +221,9 @@ CASES = (
     Case("A1", -0.7, population, YES, PARTLY, "r"),
     Case("A1", crossing(upper_end), population, PARTLY, NOT, "upper end of r"),
     Case("A1", crossing(partial_end), guise, YES, PARTLY, "upper end of the partial r"),
-    Case("A2", crossing(lower_end), lambda x: spread_and_accuracy(x, -0.5), YES, PARTLY, "probabilities"),
-    Case("A2", crossing(lower_end), lambda x: spread_and_accuracy(-0.5, x), YES, PARTLY, "logits"),
-    Case("A2", crossing(lower_end), lambda x: spread_and_accuracy(x, 0.5), PARTLY, NOT, "probabilities and logits"),
+    Case("A2", LOWER, lambda x: spread_and_accuracy(x, -0.5), YES, PARTLY, "probabilities"),
+    Case("A2", LOWER, lambda x: spread_and_accuracy(-0.5, x), YES, PARTLY, "logits"),
+    Case("A2", LOWER, lambda x: spread_and_accuracy(x, 0.5), PARTLY, NOT, "probabilities and logits"),
     paired("A3", "worst_area", 0.0),
     Case("A4a", 1.05, lambda x: times(x, 1.0), YES, PARTLY, "SmallConvNet"),
     Case("A4a", 1.05, lambda x: times(1.0, x), YES, PARTLY, "ResNet-32"),
