@@ -1,6 +1,6 @@
 """The built site, as files and in a real browser: complete, rendered, usable, and asking nobody else for anything.
 
-What a page may not do is said once, in book/site_files.py and book/site_browser.py, which 'make site-report' uses too.
+What a page may not do is said once, in book/check_files.py and book/site_browser.py, which 'make site-report' uses too.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import check_files
 import numpy as np
 import pytest
-import site_files
 from build import pages
-from site_browser import BROWSER, COLOURS, PHONE, axe, launched, look, served, visit
+from check_browser import BROWSER, COLOURS, PHONE, axe, launched, look, served, visit
 
 from drs.detection import auc
 from drs.pages.figures.rce_paper import arms
@@ -58,22 +58,22 @@ def browser() -> Iterator[Browser]:
 
 
 def test_every_page_of_the_contents_is_there_and_no_other(html: Path) -> None:
-    assert site_files.chapters(html) == PAGES
+    assert check_files.chapters(html) == PAGES
     assert {f"notebooks/{path.stem}" for path in (ROOT / "notebooks").glob("*.ipynb")} <= set(PAGES)
 
 
 def test_no_page_loads_anything_from_another_host(html: Path) -> None:
-    assert site_files.loads_from_elsewhere(html) == []
+    assert check_files.loads_from_elsewhere(html) == []
 
 
 def test_every_link_within_the_site_leads_somewhere(html: Path) -> None:
-    assert site_files.broken_links(html) == []
+    assert check_files.broken_links(html) == []
 
 
 def test_every_figure_says_what_it_shows_and_its_numbers_fold_below(html: Path) -> None:
-    assert site_files.undescribed(html) == []
+    assert check_files.undescribed(html) == []
     for name in CHAPTERS:
-        page = site_files.page_at(html / f"{name}.html")
+        page = check_files.page_at(html / f"{name}.html")
         pictures = [f for f in page.figures if "white_box" not in name]  # photographs have no numbers
         assert page.folds >= len(pictures), name
 

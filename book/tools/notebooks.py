@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 Notebook = dict[str, Any]
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+"""The project's own kernel, whatever kernel an editor saved a notebook under."""
 
 
 def read(path: Path) -> Notebook:
@@ -35,10 +37,9 @@ def sources(notebook: Notebook) -> str:
 
 
 def normalise(notebook: Notebook) -> Notebook:
-    """The committed form: no injected cell, no times, no addresses, no random ids, no versions of the machine."""
+    """The committed form: no injected cell, no times, no addresses, no random ids, no kernel or versions of the machine."""
     language = {"name": "python", "pygments_lexer": "ipython3"}
-    kernel = {key: value for key, value in notebook["metadata"].items() if key == "kernelspec"}
-    notebook["metadata"] = {**kernel, "language_info": language}
+    notebook["metadata"] = {"kernelspec": dict(KERNEL), "language_info": language}
     notebook["cells"] = [cell for cell in notebook["cells"] if not tagged(cell, "injected-parameters")]
     count = 0
     for cell in notebook["cells"]:
@@ -80,7 +81,7 @@ def _values(cell: Notebook) -> list[dict[str, Any]]:
 
 
 def differences(committed: Notebook, fresh: Notebook) -> list[str]:
-    """What differs between two notebooks in committed form, a line a cell."""
+    """What differs between two notebooks in committed form, one line per cell."""
     if sources(committed) != sources(fresh):
         return ["its cells or its metadata are not in the committed form"]
     lines = []
