@@ -21,8 +21,12 @@ DRIFT ?= anatomy theory constant
 REPRODUCED := _build/reproduced
 RECOMPUTED := _build/drift
 LOWEST := _build/lowest
+FAST := tests/test_losses.py tests/test_losses_errors.py tests/test_spread.py tests/statistics tests/detection \
+  tests/evaluation tests/pages tests/training/test_models.py tests/attacks/test_sign.py tests/study/test_records.py
+# Hundreds of processes import torch, matplotlib and pandas: compiled once, that takes a third of the time.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install lock book notebooks check-notebooks smoke pdf links test site-report bench lint format serve reproduce \
+.PHONY: help install lock book notebooks check-notebooks smoke pdf links test lowest site-report bench lint format serve reproduce \
   drift assignments grade student clean
 
 help: ## List the targets
@@ -66,7 +70,12 @@ links: book ## Ask for every external link of the book (needs the network)
 	@$(BIN)/python book/tools/sphinx_book.py _build/site linkcheck $(WORKERS)
 
 test: install ## Run the whole test suite, the site in a browser included
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+lowest: install ## Run the fast tests with the lowest versions that pyproject.toml allows (several GB to download)
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)
+	@$(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct --editable '.[dev,book]'
+	@OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -p no:cacheprovider $(FAST)
 
 site-report: book ## Weight, requests, speed, accessibility and links of every page; fails where something must not be
 	@$(BIN)/python book/tools/report.py
@@ -80,7 +89,7 @@ lint: install ## ruff and mypy --strict
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 
-format: install ## Lay the code out and mend what ruff can mend
+format: install ## Lay the code out and fix what ruff can fix
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 

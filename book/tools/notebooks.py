@@ -37,7 +37,7 @@ def sources(notebook: Notebook) -> str:
 
 
 def normalise(notebook: Notebook) -> Notebook:
-    """The committed form: no injected cell, no times, no addresses, no random ids, no kernel or versions of the machine."""
+    """The committed form: no injected cell, times, addresses or random ids, no kernel or versions of this machine."""
     language = {"name": "python", "pygments_lexer": "ipython3"}
     notebook["metadata"] = {"kernelspec": dict(KERNEL), "language_info": language}
     notebook["cells"] = [cell for cell in notebook["cells"] if not tagged(cell, "injected-parameters")]
