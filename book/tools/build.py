@@ -7,6 +7,7 @@ nothing. Notebooks are hashed by their sources, not by their outputs.
 from __future__ import annotations
 
 import argparse
+import ast
 import hashlib
 import json
 import os
@@ -24,7 +25,7 @@ from typing import Any
 
 from figures import behind_figures, without_figure_data, write_figures
 
-from notebooks import KERNEL, differences, dump, normalise, read, sources, tagged
+from notebooks import differences, dump, normalise, read, sources, tagged, with_kernel
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = Path(__file__).resolve().parent
@@ -84,16 +85,11 @@ def run_notebook(source: Path, target: Path, parameters: dict[str, Any]) -> floa
     started = time.monotonic()
     partial = target.parent / "partial" / target.name
     partial.parent.mkdir(exist_ok=True)
+    partial.write_text(dump(with_kernel(read(source))), encoding="utf-8")
     quiet = ["--log-level=CRITICAL"]  # of the kernel, not of the notebook
     try:
         papermill.execute_notebook(
-            source,
-            partial,
-            parameters,
-            kernel_name=KERNEL["name"],
-            cwd=source.parent,
-            progress_bar=False,
-            extra_arguments=quiet,
+            partial, partial, parameters, cwd=source.parent, progress_bar=False, extra_arguments=quiet
         )
     except Exception as error:  # whatever a cell or a kernel may end with
         raise BuildError(f"notebooks/{source.name} failed: {type(error).__name__}: {error}") from None
@@ -108,12 +104,12 @@ def run_notebook(source: Path, target: Path, parameters: dict[str, Any]) -> floa
 
 def check_parameters(notebook: Path, parameters: dict[str, Any]) -> None:
     """Refuse parameters that the notebook's cell tagged ``parameters`` does not define: papermill would only warn."""
-    from papermill import inspect_notebook
-
-    known = inspect_notebook(notebook)
+    lines = [line for cell in read(notebook)["cells"] if tagged(cell, "parameters") for line in cell["source"]]
+    defined = [statement.targets for statement in ast.parse("".join(lines)).body if isinstance(statement, ast.Assign)]
+    known = sorted(ast.unparse(target) for targets in defined for target in targets)
     for name in parameters:
         if name not in known:
-            raise BuildError(f"notebooks/{notebook.name}: expected one of the parameters {sorted(known)}, got {name!r}")
+            raise BuildError(f"notebooks/{notebook.name}: expected one of the parameters {known}, got {name!r}")
 
 
 def execute(target: Path, parameters: dict[str, Any], jobs: int) -> list[Path]:
@@ -137,7 +133,6 @@ def execute(target: Path, parameters: dict[str, Any], jobs: int) -> list[Path]:
             stamps[notebook].unlink(missing_ok=True)
             waiting.append(notebook)
     waiting.sort(key=lambda notebook: -notebook.stat().st_size)  # what shows most takes longest: it starts first
-    without_grammars()
     for notebook in waiting:
         check_parameters(notebook, parameters)
     for stale in {path.name for path in target.glob("*.ipynb")} - {notebook.name for notebook in notebooks}:

@@ -11,7 +11,6 @@ from typing import Any
 
 Notebook = dict[str, Any]
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
-"""The project's own kernel, whatever kernel an editor saved a notebook under."""
 
 
 def read(path: Path) -> Notebook:
@@ -36,10 +35,15 @@ def sources(notebook: Notebook) -> str:
     return json.dumps({**notebook, "cells": kept}, sort_keys=True)
 
 
+def with_kernel(notebook: Notebook) -> Notebook:
+    """A notebook that names the project's own kernel, under whatever kernel an editor saved it, and nothing else."""
+    language = {"name": "python", "pygments_lexer": "ipython3"}
+    return notebook | {"metadata": {"kernelspec": dict(KERNEL), "language_info": language}}
+
+
 def normalise(notebook: Notebook) -> Notebook:
     """The committed form: no injected cell, times, addresses or random ids, no kernel or versions of this machine."""
-    language = {"name": "python", "pygments_lexer": "ipython3"}
-    notebook["metadata"] = {"kernelspec": dict(KERNEL), "language_info": language}
+    notebook = with_kernel(notebook)
     notebook["cells"] = [cell for cell in notebook["cells"] if not tagged(cell, "injected-parameters")]
     count = 0
     for cell in notebook["cells"]:
