@@ -16,31 +16,37 @@ STAMP := .venv/.installed
 BUILD := $(BIN)/python book/tools/build.py
 CLASSROOM := $(BIN)/python -m drs.classroom
 ASSIGNMENTS := _build/assignments/.built
-REPRODUCED := $(CURDIR)/_build/reproduced
 DRIFT ?= anatomy theory constant
-RECOMPUTED := $(CURDIR)/_build/drift
+# Paths in recipes are relative: the checkout may lie under "My Drive". Where one must be absolute, it is exported.
+REPRODUCED := _build/reproduced
+RECOMPUTED := _build/drift
+LOWEST := _build/lowest
+FAST := tests/test_losses.py tests/test_losses_errors.py tests/test_spread.py tests/statistics tests/detection \
+  tests/evaluation tests/pages tests/training/test_models.py tests/attacks/test_sign.py tests/study/test_records.py
+# Hundreds of processes import torch, matplotlib and pandas: compiled once, that takes a third of the time.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install lock book notebooks check-notebooks smoke pdf links test site-report bench lint format serve reproduce \
+.PHONY: help install lock book notebooks check-notebooks smoke pdf links test lowest site-report bench lint format serve reproduce \
   drift assignments grade student clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s%s\n", $$1, $$2}' Makefile
 
 install: $(STAMP) ## Set up .venv with every package that requirements.lock pins, and this one
 
 $(STAMP): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "expected Python 3.11 or later, got $$($(PYTHON) -V 2>&1); name another one: make install PYTHON=python3.12" >&2; exit 2; }
-	@$(PYTHON) -c 'import ensurepip, venv' || { \
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "expected Python 3.11 or later, got $$("$(PYTHON)" -V 2>&1); name another one: make install PYTHON=python3.12" >&2; exit 2; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' || { \
 	  echo "expected Python's venv module, found none (on Debian: apt-get install python3-venv)" >&2; exit 2; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
 	@$(BIN)/python -c 'import uv' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv==$(UV_VERSION)'
 	$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements.lock
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
 lock: ## Resolve requirements.lock anew from pyproject.toml (one lock for every platform and Python >= 3.11)
-	@test -x $(BIN)/uv || { $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet 'uv==$(UV_VERSION)'; }
+	@test -x $(BIN)/uv || { "$(PYTHON)" -m venv .venv && $(BIN)/python -m pip install --quiet 'uv==$(UV_VERSION)'; }
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --no-annotate --extra book --extra classroom --extra cluster --extra dev pyproject.toml --output-file requirements.lock
 
@@ -61,13 +67,18 @@ pdf: book ## Set the whole book as one PDF, _build/drs.pdf (needs LaTeX; says wh
 	@$(BIN)/python book/tools/pdf.py
 
 links: book ## Ask for every external link of the book (needs the network)
-	@cd _build && $(CURDIR)/$(BIN)/python -c 'from jupyter_book.cli.main import main; main()' build site --builder linkcheck
+	@$(BIN)/python book/tools/sphinx_book.py _build/site linkcheck $(WORKERS)
 
 test: install ## Run the whole test suite, the site in a browser included
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+lowest: install ## Run the fast tests with the lowest versions that pyproject.toml allows (several GB to download)
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)
+	@$(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct --editable '.[dev,book]'
+	@OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -p no:cacheprovider $(FAST)
 
 site-report: book ## Weight, requests, speed, accessibility and links of every page; fails where something must not be
-	@$(BIN)/python book/tools/site_report.py
+	@$(BIN)/python book/tools/report.py
 
 bench: install ## Measure our attacks against other libraries, as ratios (installs those without their dependencies)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps torchattacks==3.5.1 adv-lib==0.2.8
@@ -78,15 +89,15 @@ lint: install ## ruff and mypy --strict
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 
-format: install ## Lay the code out and mend what ruff can mend
+format: install ## Lay the code out and fix what ruff can fix
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
 serve: book ## Show the site on http://localhost:$(PORT)
 	@$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
 
-reproduce: export DRS_RESULTS ?= $(REPRODUCED)/results
-reproduce: export DRS_CHECKPOINTS ?= $(REPRODUCED)/checkpoints
+reproduce: export DRS_RESULTS ?= $(CURDIR)/$(REPRODUCED)/results
+reproduce: export DRS_CHECKPOINTS ?= $(CURDIR)/$(REPRODUCED)/checkpoints
 reproduce: install ## Compute every record of PROFILE from nothing, then the notebooks and the book from them
 	@$(BIN)/python -m drs run all --profile $(PROFILE) --workers $(WORKERS)
 	@$(BUILD) notebooks
@@ -95,7 +106,7 @@ reproduce: install ## Compute every record of PROFILE from nothing, then the not
 	@echo "records: $$DRS_RESULTS (the committed ones are untouched)"
 	@echo "'git diff --stat' shows which figures and tables came out differently, 'git restore README.md notebooks book/_generated' takes them back"
 
-drift: export DRS_CHECKPOINTS := $(RECOMPUTED)/checkpoints
+drift: export DRS_CHECKPOINTS := $(CURDIR)/$(RECOMPUTED)/checkpoints
 drift: install ## Compute the experiments DRIFT of PROFILE again from nothing, and compare with the committed records
 	@rm -rf $(RECOMPUTED)
 	@for name in $(DRIFT); do \

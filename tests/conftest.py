@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -11,6 +13,17 @@ from drs.training.models import Network
 
 # pytest-xdist runs one process a core; bitwise repeatability holds at one thread count.
 torch.set_num_threads(1)
+
+
+LONGEST = ("book/test_site.py", "classroom/test_grading.py", "book/test_site_pages.py", "study/test_workers.py")
+"""Files that take the longest, in the order in which they start: a worker that got one last would work on alone."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the longest files; everything else keeps its order."""
+    tests = Path(__file__).parent
+    place = {tests / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path, len(LONGEST)))
 
 
 def _devices() -> list[str]:

@@ -7,6 +7,7 @@ nothing. Notebooks are hashed by their sources, not by their outputs.
 from __future__ import annotations
 
 import argparse
+import ast
 import hashlib
 import json
 import os
@@ -22,10 +23,12 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from committed import differences, dump, normalise, read, sources, tagged
-from finish import as_sphinx_reads_it, behind_figures, finish
+from figures import behind_figures, without_figure_data, write_figures
+
+from notebooks import differences, dump, normalise, read, sources, tagged, with_kernel
 
 ROOT = Path(__file__).resolve().parents[2]
+TOOLS = Path(__file__).resolve().parent
 BUILD = ROOT / "_build"
 HTML = BUILD / "html"
 PROFILES = ("smoke", "quick", "paper")
@@ -34,7 +37,6 @@ NOT_INPUTS = {"__pycache__", ".ipynb_checkpoints", "smoke"}
 MATHJAX = ("startup.js", "core.js", *(f"{n}.js" for n in ("input/tex", "output/chtml", "output/chtml/fonts/tex")))
 MATHJAX += ("a11y/assistive-mml.js",)
 """The parts that pages need, two thirds of the bundle; ``mathjax3_config`` in _config.yml loads them."""
-JUPYTER_BOOK = (sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build")
 PROBLEM = re.compile("WARNING|ERROR|CRITICAL|Error:")
 
 
@@ -71,6 +73,11 @@ def source_notebooks() -> list[Path]:
     return sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
+def without_grammars() -> None:
+    """Let jsonschema, which nbformat imports, skip the 38 grammars of web addresses that it would build first."""
+    sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
+
+
 def run_notebook(source: Path, target: Path, parameters: dict[str, Any]) -> float:
     """Execute one notebook in a kernel of its own, hide the injected parameters; returns the seconds it took."""
     import papermill
@@ -78,10 +85,11 @@ def run_notebook(source: Path, target: Path, parameters: dict[str, Any]) -> floa
     started = time.monotonic()
     partial = target.parent / "partial" / target.name
     partial.parent.mkdir(exist_ok=True)
+    partial.write_text(dump(with_kernel(read(source))), encoding="utf-8")
     quiet = ["--log-level=CRITICAL"]  # of the kernel, not of the notebook
     try:
         papermill.execute_notebook(
-            source, partial, parameters, cwd=source.parent, progress_bar=False, extra_arguments=quiet
+            partial, partial, parameters, cwd=source.parent, progress_bar=False, extra_arguments=quiet
         )
     except Exception as error:  # whatever a cell or a kernel may end with
         raise BuildError(f"notebooks/{source.name} failed: {type(error).__name__}: {error}") from None
@@ -96,12 +104,12 @@ def run_notebook(source: Path, target: Path, parameters: dict[str, Any]) -> floa
 
 def check_parameters(notebook: Path, parameters: dict[str, Any]) -> None:
     """Refuse parameters that the notebook's cell tagged ``parameters`` does not define: papermill would only warn."""
-    from papermill import inspect_notebook
-
-    known = inspect_notebook(notebook)
+    lines = [line for cell in read(notebook)["cells"] if tagged(cell, "parameters") for line in cell["source"]]
+    defined = [statement.targets for statement in ast.parse("".join(lines)).body if isinstance(statement, ast.Assign)]
+    known = sorted(ast.unparse(target) for targets in defined for target in targets)
     for name in parameters:
         if name not in known:
-            raise BuildError(f"notebooks/{notebook.name}: expected one of the parameters {sorted(known)}, got {name!r}")
+            raise BuildError(f"notebooks/{notebook.name}: expected one of the parameters {known}, got {name!r}")
 
 
 def execute(target: Path, parameters: dict[str, Any], jobs: int) -> list[Path]:
@@ -124,11 +132,12 @@ def execute(target: Path, parameters: dict[str, Any], jobs: int) -> list[Path]:
         else:
             stamps[notebook].unlink(missing_ok=True)
             waiting.append(notebook)
+    waiting.sort(key=lambda notebook: -notebook.stat().st_size)  # what shows most takes longest: it starts first
     for notebook in waiting:
         check_parameters(notebook, parameters)
     for stale in {path.name for path in target.glob("*.ipynb")} - {notebook.name for notebook in notebooks}:
         (target / stale).unlink()
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(jobs, get_context("spawn"), without_grammars) as pool:
         futures = {pool.submit(run_notebook, n, target / n.name, parameters): n for n in waiting}
         try:
             for future in as_completed(futures):
@@ -188,7 +197,8 @@ def stage(executed: Sequence[Path], mirror: Path) -> None:
     for path in (ROOT / "_config.yml", ROOT / "_toc.yml"):
         shutil.copy(path, mirror)
     for path in executed:
-        (mirror / "notebooks" / path.name).write_text(dump(as_sphinx_reads_it(read(path))), encoding="utf-8")
+        (mirror / "notebooks" / path.name).write_text(dump(without_figure_data(read(path))), encoding="utf-8")
+    write_figures(behind_figures(executed, ROOT / "book" / "_generated"), mirror)
     shutil.copytree(ROOT / "book" / "_explorer", mirror / "_extra" / "_static" / "explorer")
     package = "sphinx-mathjax-offline"
     mathjax = Path(str(distribution(package).locate_file(f"{package}/static/mathjax")))
@@ -200,7 +210,7 @@ def stage(executed: Sequence[Path], mirror: Path) -> None:
         shutil.copy(mathjax / part, vendored / part)
 
 
-def site(executed: Sequence[Path]) -> None:
+def site(executed: Sequence[Path], jobs: int) -> None:
     """Build the static site with every warning an error, and check that its pages are those of ``_toc.yml``."""
     stamp = BUILD / "html.key"
     inputs = found(ROOT / "book", ROOT / "drs", *executed, *(ROOT / n for n in ("_config.yml", "_toc.yml")))
@@ -210,7 +220,7 @@ def site(executed: Sequence[Path]) -> None:
         stamp.unlink(missing_ok=True)
         say(f"site: {len(pages())} pages, with every warning an error")
         stage(executed, BUILD / "site")
-        command = [*JUPYTER_BOOK, str(BUILD / "site"), "-W", "-n", "--keep-going"]
+        command = [sys.executable, str(TOOLS / "sphinx_book.py"), str(BUILD / "site"), "html", str(jobs)]
         done = subprocess.run(command, cwd=BUILD, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         log = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
         (BUILD / "site.log").write_text(log)
@@ -220,7 +230,6 @@ def site(executed: Sequence[Path]) -> None:
             shown = "\n".join(list(dict.fromkeys(line for line in lines if PROBLEM.search(line)))[:30] or lines[-30:])
             raise BuildError(f"the site has warnings or errors (all of them in _build/site.log):\n{shown}")
         check_pages(built)
-        finish(built, behind_figures(executed, ROOT / "book" / "_generated"))
         shutil.rmtree(HTML, ignore_errors=True)
         built.rename(HTML)
         stamp.write_text(key)
@@ -287,10 +296,13 @@ def main() -> int:
             if given.command == "smoke":
                 smoke(given.jobs)
             elif given.command == "site":
-                site(sorted(executed.glob("*.ipynb")))
+                site(sorted(executed.glob("*.ipynb")), given.jobs)
             else:
                 notebooks = execute(executed, {"profile": executed.name, **pairs(given.parameter)}, given.jobs)
-                {"execute": len, "book": site, "notebooks": refresh, "check": check}[given.command](notebooks)
+                if given.command == "book":
+                    site(notebooks, given.jobs)
+                elif given.command != "execute":
+                    {"notebooks": refresh, "check": check}[given.command](notebooks)
     except BuildError as error:
         print(f"build.py: {error}", file=sys.stderr)
         return 1

@@ -9,9 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from build import BUILD, JUPYTER_BOOK, BuildError, say, stage
-from committed import Notebook, dump, read, tagged
+from build import BUILD, BuildError, say, stage
 
+from notebooks import Notebook, dump, read, tagged
+
+JUPYTER_BOOK = (sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build")
 NEEDED = {
     "latexmk": "latexmk",
     "xelatex": "texlive-xetex texlive-latex-extra texlive-fonts-recommended tex-gyre",

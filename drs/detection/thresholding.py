@@ -60,7 +60,7 @@ class ThresholdingTest:
         return scores
 
     def fit(self, *inputs: Tensor) -> ThresholdingTest:
-        """Set the threshold on held-out NORMAL examples (:func:`drs.detection.roc.rejection_threshold`).
+        """Set the threshold on held-out NORMAL examples (:func:`drs.detection.rejection_threshold`).
 
         Args:
             *inputs: What the metric takes, of normal examples the network was not trained on.

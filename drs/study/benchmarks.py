@@ -75,8 +75,8 @@ def _library(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        extra = " (adv-lib without its dependencies: uv pip install --no-deps adv-lib)" if "adv" in name else ""
-        raise UsageError(f"expected {name.split('.')[0]} to be installed: install the 'bench' extra{extra}") from error
+        package = name.split(".")[0]
+        raise UsageError(f"expected {package} to be installed: run 'make bench', which installs it") from error
 
 
 def take_turns(

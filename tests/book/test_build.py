@@ -1,10 +1,9 @@
-"""book/build.py and book/committed.py: what is executed again, what is committed, and what is refused."""
+"""book/tools/build.py and book/tools/notebooks.py: what is executed again, what is committed, and what is refused."""
 
 from __future__ import annotations
 
 import base64
 import copy
-import importlib.util
 import io
 import json
 import os
@@ -13,35 +12,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import build
 import numpy as np
 import pytest
 
+import notebooks
+
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def load(name: str) -> ModuleType:
-    """A file of ``book/`` as a module; they are scripts, and find their neighbours beside themselves."""
-    sys.path.insert(0, str(ROOT / "book"))
-    try:
-        spec = importlib.util.spec_from_file_location(f"book_{name}", ROOT / "book" / f"{name}.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-    finally:
-        sys.path.remove(str(ROOT / "book"))
-
-
-def load_build() -> ModuleType:
-    """``book/build.py`` as a module."""
-    return load("build")
-
-
-committed = load("committed")
 
 
 def code(source: str, *tags: str, outputs: list[dict[str, Any]] | None = None, **metadata: Any) -> dict[str, Any]:
@@ -89,7 +68,7 @@ def test_the_committed_form_has_nothing_of_the_run() -> None:
         code("2", outputs=[shown(text_html='<table id="T_1a2b3"><td id="T_1a2b3_row0_col0">0x12 at T_12</td>')]),
     )
     executed["metadata"] |= {"papermill": {"version": "2"}, "language_info": {"version": "3.11.7"}}
-    fresh = committed.normalise(executed)
+    fresh = notebooks.normalise(executed)
     assert [c["id"] for c in fresh["cells"]] == [c["id"] for c in executed["cells"]]
     assert [c.get("execution_count") for c in fresh["cells"]] == [1, None, 2, 3]
     assert [c["metadata"] for c in fresh["cells"]] == [{"tags": ["parameters"]}, {}, {}, {}]
@@ -100,33 +79,41 @@ def test_the_committed_form_has_nothing_of_the_run() -> None:
     }
     assert set(fresh["metadata"]) == {"kernelspec", "language_info"}
     assert "version" not in fresh["metadata"]["language_info"]
-    assert committed.dump(committed.normalise(copy.deepcopy(fresh))) == committed.dump(fresh)
+    assert notebooks.dump(notebooks.normalise(copy.deepcopy(fresh))) == notebooks.dump(fresh)
+
+
+@pytest.mark.parametrize("kernel", [{"name": "myvenv", "display_name": "my venv", "language": "python"}, None])
+def test_the_committed_form_names_the_project_s_kernel(kernel: dict[str, str] | None) -> None:
+    saved = notebook(code("1"))
+    saved["metadata"] = {"kernelspec": kernel} if kernel else {}
+    named = notebooks.normalise(saved)["metadata"]["kernelspec"]
+    assert named == {"name": "python3", "display_name": "Python 3", "language": "python"}
 
 
 def test_committed_text_is_as_nbformat_writes_it() -> None:
     nbformat = pytest.importorskip("nbformat")
-    fresh = committed.normalise(notebook(code("x = 'é'\nx", outputs=[shown(text_plain=["'é'"])])))
-    assert committed.dump(fresh) == nbformat.writes(nbformat.reads(json.dumps(fresh), as_version=4)) + "\n"
+    fresh = notebooks.normalise(notebook(code("x = 'é'\nx", outputs=[shown(text_plain=["'é'"])])))
+    assert notebooks.dump(fresh) == nbformat.writes(nbformat.reads(json.dumps(fresh), as_version=4)) + "\n"
 
 
 def test_differences_name_the_cell_and_the_kind_of_output() -> None:
     one = notebook(code("1", outputs=[shown(text_plain="a")]), code("2", outputs=[shown(image_png=picture(0))]))
-    assert committed.differences(one, copy.deepcopy(one)) == []
+    assert notebooks.differences(one, copy.deepcopy(one)) == []
     other = copy.deepcopy(one)
     other["cells"][0]["outputs"][0]["data"]["text/plain"] = "b"
-    assert committed.differences(one, other) == ["cell 0: its output (text/plain) is not the committed one"]
+    assert notebooks.differences(one, other) == ["cell 0: its output (text/plain) is not the committed one"]
     other["cells"][0]["outputs"] = []
-    assert committed.differences(one, other) == [
+    assert notebooks.differences(one, other) == [
         "cell 0: expected 1 outputs as committed, got 0 or other kinds",
     ]
     other["cells"][0]["source"] = ["3"]
-    assert committed.differences(one, other) == ["its cells or its metadata are not in the committed form"]
+    assert notebooks.differences(one, other) == ["its cells or its metadata are not in the committed form"]
 
 
 @pytest.mark.parametrize(("changed", "same"), [(0, True), (9, True), (10, False), (10_000, False)])
 def test_pictures_may_differ_in_less_than_a_thousandth_of_their_pixels(changed: int, same: bool) -> None:
-    assert committed.same_value("image/png", picture(0), picture(changed)) is same
-    assert committed.same_value("image/svg+xml", "<svg>1</svg>", "<svg>2</svg>") is False
+    assert notebooks.same_value("image/png", picture(0), picture(changed)) is same
+    assert notebooks.same_value("image/svg+xml", "<svg>1</svg>", "<svg>2</svg>") is False
 
 
 def test_hash_depends_on_sources_and_not_on_outputs() -> None:
@@ -135,12 +122,11 @@ def test_hash_depends_on_sources_and_not_on_outputs() -> None:
     rerun["cells"][0] |= {"outputs": [], "execution_count": None}
     edited = copy.deepcopy(one)
     edited["cells"][0]["source"] = ["2"]
-    assert committed.sources(one) == committed.sources(rerun)
-    assert committed.sources(one) != committed.sources(edited)
+    assert notebooks.sources(one) == notebooks.sources(rerun)
+    assert notebooks.sources(one) != notebooks.sources(edited)
 
 
 def test_inputs_leave_out_caches_and_smoke_records(tmp_path: Path) -> None:
-    build = load_build()
     root = tmp_path / "smoke" / "results"
     for name in ("quick/a.json", "smoke/b.json", "__pycache__/c.pyc", "quick/.x.tmp"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -152,7 +138,6 @@ def test_inputs_leave_out_caches_and_smoke_records(tmp_path: Path) -> None:
 
 
 def test_pages_are_those_of_the_table_of_contents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    build = load_build()
     monkeypatch.setattr(build, "ROOT", tmp_path)
     (tmp_path / "_toc.yml").write_text(
         "root: book/intro\nparts:\n- chapters:\n  - file: book/a\n    sections:\n    - file: notebooks/b\n"
@@ -173,9 +158,9 @@ def test_pages_are_those_of_the_table_of_contents(tmp_path: Path, monkeypatch: p
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A small repository with one notebook that prints its profile and counts how often it ran."""
-    (tmp_path / "book").mkdir()
-    for name in ("build.py", "committed.py", "finish.py"):
-        shutil.copy(ROOT / "book" / name, tmp_path / "book")
+    (tmp_path / "book" / "tools").mkdir(parents=True)
+    for name in ("build.py", "notebooks.py", "figures.py"):
+        shutil.copy(ROOT / "book" / "tools" / name, tmp_path / "book" / "tools")
     for name in ("drs", "data/published", "data/results", "notebooks"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "requirements.lock").touch()
@@ -186,7 +171,7 @@ def checkout(tmp_path: Path) -> Path:
 
 def write_notebook(checkout: Path, content: dict[str, Any]) -> Path:
     path = checkout / "notebooks" / "01_one.ipynb"
-    path.write_text(committed.dump(content))
+    path.write_text(notebooks.dump(content))
     return path
 
 
@@ -196,7 +181,7 @@ def run(checkout: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("DRS_")}
 
     def call(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "book/build.py", *words]
+        command = [sys.executable, "book/tools/build.py", *words]
         return subprocess.run(command, cwd=checkout, env=kept, capture_output=True, text=True)
 
     return call
@@ -234,9 +219,9 @@ def test_smoke_runs_everything_again_with_folders_of_its_own(checkout: Path, run
     before = (checkout / "notebooks" / "01_one.ipynb").read_text()
     assert run("smoke").returncode == 0
     folder = checkout / "_build" / "smoke"
-    cells = committed.read(folder / "notebooks" / "01_one.ipynb")["cells"]
-    hidden = [cell for cell in cells if committed.tagged(cell, "injected-parameters")]
-    assert [committed.tagged(cell, "remove-cell") for cell in hidden] == [True]
+    cells = notebooks.read(folder / "notebooks" / "01_one.ipynb")["cells"]
+    hidden = [cell for cell in cells if notebooks.tagged(cell, "injected-parameters")]
+    assert [notebooks.tagged(cell, "remove-cell") for cell in hidden] == [True]
     printed = "".join(cells[-1]["outputs"][0]["text"]).splitlines()
     assert printed == [str(folder / "results"), str(folder / "checkpoints"), "smoke"]
     assert (checkout / "notebooks" / "01_one.ipynb").read_text() == before
@@ -268,3 +253,24 @@ def test_unknown_parameters_are_refused_before_anything_runs(
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
     assert runs(checkout) == 0
+
+
+@pytest.mark.parametrize("kernel", [{"name": "myvenv", "display_name": "my venv", "language": "python"}, None])
+def test_a_notebook_saved_under_another_kernel_runs(checkout: Path, run: Run, kernel: dict[str, str] | None) -> None:
+    saved = notebook(code('profile = "quick"', "parameters"), code("print(profile)"))
+    saved["metadata"] = {"kernelspec": kernel} if kernel else {}
+    path = write_notebook(checkout, saved)
+    done = run("notebooks")
+    assert (done.returncode, done.stderr) == (0, "")
+    fresh = notebooks.read(path)
+    assert fresh["metadata"]["kernelspec"]["name"] == "python3"
+    assert fresh["cells"][1]["outputs"][0]["text"] == ["quick\n"]
+
+
+def test_executing_a_notebook_changes_nothing_under_data(tmp_path: Path) -> None:
+    folders = [ROOT / "data" / name for name in ("results", "published", "benchmarks")]
+    before = {path: path.stat().st_mtime_ns for path in build.found(*folders)}
+    build.run_notebook(ROOT / "notebooks" / "04_cost.ipynb", tmp_path / "04_cost.ipynb", {"profile": "quick"})
+    after = {path: path.stat().st_mtime_ns for path in build.found(*folders)}
+    assert len(before) > 100
+    assert after == before

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
-import importlib.util
 import shutil
 from pathlib import Path
 
+import long_tables
 import pdf
 import pytest
 import yaml
@@ -64,19 +64,12 @@ def test_a_graphic_becomes_a_pdf() -> None:
 
 
 def test_wide_tables_wrap_and_narrow_ones_do_not() -> None:
-    path = ROOT / "book" / "tools" / "_ext" / "long_tables.py"
-    spec = importlib.util.spec_from_file_location("long_tables", path)
-    assert spec is not None
-    assert spec.loader is not None
-    tables = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tables)
-
     def table(words: str) -> str:
         return f"\n.. list-table::\n\n   * - a\n     - b\n   * - {words}\n     - four\n"
 
     document = publish_doctree(table("short") + "\ntext\n" + table("x" * 95))
-    tables.lay_out(None, document)
-    narrow, wide = document.findall(tables.nodes.table)
+    long_tables.lay_out(None, document)
+    narrow, wide = document.findall(long_tables.nodes.table)
     assert narrow["classes"] == ["longtable"]
     assert {"longtable", "colwidths-given"} <= set(wide["classes"])
-    assert [column["colwidth"] for column in wide.findall(tables.nodes.colspec)] == [40, 4]
+    assert [column["colwidth"] for column in wide.findall(long_tables.nodes.colspec)] == [40, 4]

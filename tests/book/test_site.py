@@ -1,22 +1,19 @@
 """The built site, as files and in a real browser: complete, rendered, usable, and asking nobody else for anything.
 
-What a page may not do is said once, in book/site_files.py and book/site_browser.py, which 'make site-report' uses too.
+What a page may not do is said once, in book/check_files.py and book/site_browser.py, which 'make site-report' uses too.
 """
 
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import check_files
 import numpy as np
 import pytest
-import site_files
 from build import pages
-from site_browser import BROWSER, COLOURS, PHONE, axe, launched, look, served, visit
+from check_browser import BROWSER, COLOURS, PHONE, axe, visit
 
 from drs.detection import auc
 from drs.pages.figures.rce_paper import arms
@@ -36,44 +33,23 @@ pytestmark = pytest.mark.site
 in_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on this machine (Debian: chromium)")
 
 
-@pytest.fixture(scope="module")
-def html() -> Path:
-    """The site, built where something changed since the last build."""
-    done = subprocess.run([sys.executable, "book/tools/build.py", "book"], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return ROOT / "_build" / "html"
-
-
-@pytest.fixture(scope="module")
-def address(html: Path) -> Iterator[str]:
-    """The site served on a free local port."""
-    with served(html) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with launched() as browser:
-        yield browser
-
-
 def test_every_page_of_the_contents_is_there_and_no_other(html: Path) -> None:
-    assert site_files.chapters(html) == PAGES
+    assert check_files.chapters(html) == PAGES
     assert {f"notebooks/{path.stem}" for path in (ROOT / "notebooks").glob("*.ipynb")} <= set(PAGES)
 
 
 def test_no_page_loads_anything_from_another_host(html: Path) -> None:
-    assert site_files.loads_from_elsewhere(html) == []
+    assert check_files.loads_from_elsewhere(html) == []
 
 
 def test_every_link_within_the_site_leads_somewhere(html: Path) -> None:
-    assert site_files.broken_links(html) == []
+    assert check_files.broken_links(html) == []
 
 
 def test_every_figure_says_what_it_shows_and_its_numbers_fold_below(html: Path) -> None:
-    assert site_files.undescribed(html) == []
+    assert check_files.undescribed(html) == []
     for name in CHAPTERS:
-        page = site_files.page_at(html / f"{name}.html")
+        page = check_files.page_at(html / f"{name}.html")
         pictures = [f for f in page.figures if "white_box" not in name]  # photographs have no numbers
         assert page.folds >= len(pictures), name
 
@@ -102,6 +78,16 @@ def test_every_page_says_its_licences_and_every_chapter_where_its_numbers_come_f
             assert part in text or (part, page) == ("; seeds ", "notebooks/04_cost"), (page, part)
 
 
+def test_every_icon_that_a_page_shows_is_drawn(html: Path) -> None:
+    drawn = set(re.findall(r"^\.fa-([a-z-]+) ", (html / "_static" / "icons.css").read_text(), re.MULTILINE))
+    shown = set()
+    for path in html.rglob("*.html"):
+        for classes in re.findall(r'<i class="([^"]*\bfa-[^"]*)"', path.read_text()):
+            shown |= set(re.findall(r"\bfa-([a-z-]+)", classes)) - {"solid", "brands", "regular", "lg"}
+    assert len(shown) >= 10
+    assert shown <= drawn
+
+
 def test_tables_of_chapters_are_tables(html: Path) -> None:
     assert [page for page in CHAPTERS if re.search(r"\|\s*[-—]{1,3}\s*\|", (html / f"{page}.html").read_text())] == []
 
@@ -121,13 +107,6 @@ def test_every_public_module_is_in_the_api_pages() -> None:
     modules = {".".join(part for part in path.parts if part != "__init__") for path in files}
     private = {name for name in modules if any(part.startswith("_") for part in name.split("."))}
     assert modules - private - named == {"drs", "drs.cli"}
-
-
-@in_browser
-@pytest.mark.parametrize("path", PAGES)
-def test_page_does_nothing_that_it_must_not(browser: Browser, address: str, path: str) -> None:
-    contrast = not path.startswith("book/api/")  # many pages of one kind: 'make site-report' looks at their colours
-    assert look(browser, address, path, contrast=contrast).problems() == []
 
 
 @in_browser

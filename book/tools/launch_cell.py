@@ -1,6 +1,7 @@
 """The first cell of every notebook: on a machine without the library (Colab) it fetches the library and the records.
 
-``python book/tools/launch.py`` puts it where it is missing and renews it where it is old. The book does not show it.
+``python book/tools/launch_cell.py`` puts it where it is missing and renews it where it is old. The book does not
+show it.
 """
 
 from __future__ import annotations

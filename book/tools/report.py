@@ -11,8 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from site_browser import BROWSER, HEAVIEST, SLOWEST, Seen, launched, look, served
-from site_files import broken_links, chapters, loads_from_elsewhere, undescribed
+from check_browser import BROWSER, HEAVIEST, SLOWEST, Seen, launched, look, served
+from check_files import broken_links, chapters, loads_from_elsewhere, undescribed
 
 BUILD = Path(__file__).resolve().parents[2] / "_build"
 
@@ -70,7 +70,7 @@ def main() -> int:
     """Entry point."""
     site = BUILD / "html"
     if not site.is_dir():
-        print("site_report.py: no site in _build/html; make it with 'make book'", file=sys.stderr)
+        print("report.py: no site in _build/html; make it with 'make book'", file=sys.stderr)
         return 2
     found = report(site)
     text = as_markdown(found)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import launch
+import launch_cell
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,7 +19,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
 def test_every_notebook_starts_with_it(path: Path) -> None:
     notebook = json.loads(path.read_text(encoding="utf-8"))
-    assert launch.has_launch_cell(notebook, launch.repository()), "run book/tools/launch.py"
+    assert launch_cell.has_launch_cell(notebook, launch_cell.repository()), "run book/tools/launch_cell.py"
     assert notebook["cells"][0]["outputs"] == []
 
 
@@ -29,7 +29,7 @@ def ran(monkeypatch: pytest.MonkeyPatch, *, installed: bool) -> list[list[str]]:
     real = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: real(name) if installed else None)
     monkeypatch.setattr(subprocess, "run", lambda command, check: commands.append(command) if check else None)
-    exec("".join(launch.cell("https://example.org/drs")["source"]), {})
+    exec("".join(launch_cell.cell("https://example.org/drs")["source"]), {})
     return commands
 
 
@@ -55,9 +55,9 @@ def test_an_old_form_is_renewed_and_everything_else_stays() -> None:
 
     text = {"cell_type": "markdown", "metadata": {}, "source": ["# Title"], "id": "title"}
     before = {"cells": [code("old", "launch"), text, code("profile = 'quick'", "parameters")], "nbformat": 4}
-    assert not launch.has_launch_cell(before, "url")
-    after = launch.with_launch_cell(before, "url")
-    assert launch.has_launch_cell(after, "url")
-    assert not launch.has_launch_cell(after, "other")
+    assert not launch_cell.has_launch_cell(before, "url")
+    after = launch_cell.with_launch_cell(before, "url")
+    assert launch_cell.has_launch_cell(after, "url")
+    assert not launch_cell.has_launch_cell(after, "other")
     assert [one["id"] for one in after["cells"]] == ["launch", "title", "profile = 'quick'"]
-    assert launch.with_launch_cell(after, "url") == after
+    assert launch_cell.with_launch_cell(after, "url") == after

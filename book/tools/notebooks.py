@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 Notebook = dict[str, Any]
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
 def read(path: Path) -> Notebook:
@@ -34,11 +35,15 @@ def sources(notebook: Notebook) -> str:
     return json.dumps({**notebook, "cells": kept}, sort_keys=True)
 
 
-def normalise(notebook: Notebook) -> Notebook:
-    """The committed form: no injected cell, no times, no addresses, no random ids, no versions of the machine."""
+def with_kernel(notebook: Notebook) -> Notebook:
+    """A notebook that names the project's own kernel, under whatever kernel an editor saved it, and nothing else."""
     language = {"name": "python", "pygments_lexer": "ipython3"}
-    kernel = {key: value for key, value in notebook["metadata"].items() if key == "kernelspec"}
-    notebook["metadata"] = {**kernel, "language_info": language}
+    return notebook | {"metadata": {"kernelspec": dict(KERNEL), "language_info": language}}
+
+
+def normalise(notebook: Notebook) -> Notebook:
+    """The committed form: no injected cell, times, addresses or random ids, no kernel or versions of this machine."""
+    notebook = with_kernel(notebook)
     notebook["cells"] = [cell for cell in notebook["cells"] if not tagged(cell, "injected-parameters")]
     count = 0
     for cell in notebook["cells"]:
@@ -80,7 +85,7 @@ def _values(cell: Notebook) -> list[dict[str, Any]]:
 
 
 def differences(committed: Notebook, fresh: Notebook) -> list[str]:
-    """What differs between two notebooks in committed form, a line a cell."""
+    """What differs between two notebooks in committed form, one line per cell."""
     if sources(committed) != sources(fresh):
         return ["its cells or its metadata are not in the committed form"]
     lines = []
