@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from drs._checks import check_target_range
+from drs._checks import at_least_float32, check_target_range
 from drs.errors import UsageError
 
 BANDWIDTH_CE = 1 / 0.26
@@ -100,8 +100,7 @@ class KDensity:
         if classes is None:
             classes = int(labels.max()) + 1 if len(labels) else 0
         check_target_range(labels, max(classes, 1))
-        wide = features.detach()
-        wide = wide.float() if wide.dtype in (torch.float16, torch.bfloat16) else wide
+        wide = at_least_float32(features.detach())
         generator = torch.Generator().manual_seed(self.seed)
         kept = []
         for number in range(classes):
@@ -180,7 +179,7 @@ class KDensity:
                 )
             if features.device != first.device:
                 raise UsageError(f"expected features on {first.device}, where those of fit are, got {features.device}")
-            wide = features.float() if features.dtype in (torch.float16, torch.bfloat16) else features
+            wide = at_least_float32(features)
             parts = [
                 _LogMeanKernel.apply(wide[rows], examples.to(wide.dtype), self.bandwidth) for examples, rows in groups
             ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from drs.errors import unknown
+from drs.errors import pick
 from drs.study.claims import drs_paper, rce_list, stress_rules
 from drs.study.claims.base import NO_RECORDS, Claim, Finding, Judgement
 from drs.study.profiles import get_profile
@@ -20,9 +20,7 @@ def get_claim(claim_id: str) -> Claim:
     Raises:
         UsageError: No claim of that id.
     """
-    if claim_id not in CLAIMS:
-        raise unknown("claim", claim_id, CLAIMS)
-    return CLAIMS[claim_id]
+    return pick("claim", CLAIMS, claim_id)
 
 
 def finding(claim_id: str, profile: str, dataset: str | None = None) -> Finding:
