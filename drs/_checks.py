@@ -1,4 +1,7 @@
-"""Checks of public inputs, each raising one clear sentence; none of them waits for a GPU unless it says so."""
+"""What public functions do with their inputs first: refuse wrong ones in one sentence, and widen half precision.
+
+Nothing here waits for a GPU, except :func:`check_images`.
+"""
 
 from __future__ import annotations
 
@@ -44,16 +47,18 @@ def flatten_classes(logits: Tensor, target: Tensor, *, min_classes: int = 2) -> 
 def check_target_range(target: Tensor, classes: int, ignore_index: int | None = None) -> None:
     """Refuse labels outside [0, classes). Only on the CPU, where looking costs nothing: a GPU would have to wait.
 
-    A compiler or torch.func that is tracing has no values to look at.
+    Neither a compiler nor ``torch.func.vmap`` has values to look at: both skip the check.
 
     Raises:
         UsageError: A label outside the range that is not ``ignore_index``.
     """
-    traced = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
-    if traced or target.device.type != "cpu" or target.numel() == 0:
+    if torch.compiler.is_compiling() or target.device.type != "cpu" or target.numel() == 0:
         return
     low, high = torch.aminmax(target)  # one pass says that all is well, which it nearly always is
-    if low.item() >= 0 and high.item() < classes:
+    try:
+        if low.item() >= 0 and high.item() < classes:
+            return
+    except RuntimeError:  # the labels are batched by vmap
         return
     outside = (target < 0) | (target >= classes)
     if ignore_index is not None:
@@ -84,3 +89,18 @@ def check_images(inputs: Tensor, labels: Tensor) -> None:
         raise UsageError("expected images without NaN, got NaN")
     if low < 0.0 or high > 1.0:
         raise UsageError(f"expected pixels in [0, 1], got values from {low:.4g} to {high:.4g}")
+
+
+def check_weight(weight: float | Tensor, name: str = "weight") -> None:
+    """Refuse a weight that is negative or not finite; a tensor's value is not looked at.
+
+    Raises:
+        UsageError: A number that is negative, infinite or NaN.
+    """
+    if isinstance(weight, (int, float)) and not 0.0 <= weight < float("inf"):
+        raise UsageError(f"expected {name} to be a finite number >= 0, got {weight}")
+
+
+def at_least_float32(values: Tensor) -> Tensor:
+    """Half precision as float32, anything else as it is."""
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from drs.errors import RecordError, UsageError
+from drs.errors import Diverged, RecordError, UsageError
 
 app = typer.Typer(
     help="Two papers on adversarial robustness, reproduced: DRS and RCE. Start with 'drs list'.",
@@ -179,7 +179,7 @@ def main() -> None:
     """Entry point: a usage error is one sentence and status 2, never a traceback."""
     try:
         app(prog_name="drs")
-    except (UsageError, RecordError) as error:
+    except (UsageError, RecordError, Diverged) as error:
         print(f"drs: {error}", file=sys.stderr)
         raise SystemExit(2) from None
 

@@ -1,9 +1,14 @@
-"""Errors whose text is one clear sentence: what was expected, and what came.
+"""Errors whose text is one clear sentence: what was expected, and what was given.
 
 The command line prints the sentence and exits with status 2; a library user gets an ordinary exception.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+Entry = TypeVar("Entry")
 
 
 class UsageError(ValueError):
@@ -14,7 +19,7 @@ class DataError(UsageError):
     """A data set that is missing, half-downloaded or corrupt."""
 
 
-class Diverged(UsageError):
+class Diverged(RuntimeError):
     """A training whose loss became infinite or NaN: a result, recorded as such by the runner."""
 
 
@@ -22,13 +27,29 @@ class RecordError(RuntimeError):
     """A record that is torn, altered or unreadable."""
 
 
-def unknown(kind: str, name: object, known: object) -> UsageError:
-    """The one sentence for a name that no registry holds.
+def unknown(kind: str, name: object, known: Iterable[object]) -> UsageError:
+    """The error for an unknown name.
 
     Args:
         kind: What was looked up, such as ``"loss"``.
         name: The name that was asked for.
-        known: The names there are (any iterable of strings).
+        known: The names there are.
     """
-    names = ", ".join(sorted(str(k) for k in known))  # type: ignore[attr-defined]
+    names = ", ".join(sorted(str(k) for k in known))
     return UsageError(f"unknown {kind} {name!r}: expected one of {names}")
+
+
+def pick(kind: str, registry: Mapping[str, Entry], name: str) -> Entry:
+    """The entry of that name.
+
+    Args:
+        kind: What is looked up, such as ``"loss"``; for the error.
+        registry: Entries by name.
+        name: The name that is asked for.
+
+    Raises:
+        UsageError: No entry of that name.
+    """
+    if name not in registry:
+        raise unknown(kind, name, registry)
+    return registry[name]

@@ -8,14 +8,15 @@ computed in float32. Nothing here waits for a GPU.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from drs._reduction import at_least_float32, check_weight, flatten, reduce
-from drs.errors import UsageError, unknown
+from drs._checks import at_least_float32, check_target_range, check_weight, flatten_classes
+from drs.errors import UsageError, pick, unknown
 from drs.spread import Measure, false_class_squares, measured_values
 
 Reduction: TypeAlias = Literal["none", "mean", "sum"]
@@ -23,6 +24,24 @@ Spread: TypeAlias = Literal["sum_of_squares", "std"]
 
 PUBLISHED_WEIGHT = 128 * 0.005
 """The published b = 0.005 on a batch SUM, as a weight on the batch MEAN at batch 128 (see the page on differences)."""
+
+
+def _flatten(logits: Tensor, target: Tensor, ignore_index: int, reduction: str) -> tuple[Tensor, Tensor, Tensor]:
+    """(M, C) logits of at least float32, (M,) labels safe to index with, (M,) mask of the examples that count."""
+    if reduction not in ("none", "mean", "sum"):
+        raise unknown("reduction", reduction, ("none", "mean", "sum"))
+    flat, labels = flatten_classes(logits, target)
+    check_target_range(labels, flat.shape[1], ignore_index)
+    counted = labels != ignore_index
+    return at_least_float32(flat), labels.where(counted, 0), counted
+
+
+def _reduce(values: Tensor, counted: Tensor, shape: torch.Size, reduction: str) -> Tensor:
+    """Reduce per-example values (M,): ignored examples are zero and do not enter the mean's denominator."""
+    values = values.where(counted, 0.0)
+    if reduction == "none":
+        return values.reshape(shape)
+    return values.sum() if reduction == "sum" else values.sum() / counted.sum()
 
 
 def cross_entropy(logits: Tensor, target: Tensor, *, ignore_index: int = -100, reduction: Reduction = "mean") -> Tensor:
@@ -53,7 +72,7 @@ def label_smoothing(
     """
     if not 0.0 <= smoothing <= 1.0:
         raise UsageError(f"expected smoothing in [0, 1], got {smoothing}")
-    flatten(logits, target, ignore_index, reduction)
+    _flatten(logits, target, ignore_index, reduction)
     logits = at_least_float32(logits)
     return F.cross_entropy(logits, target, ignore_index=ignore_index, reduction=reduction, label_smoothing=smoothing)
 
@@ -67,7 +86,7 @@ def drs_penalty(
     top_k: int | None = None,
     count_true_class: bool = False,
 ) -> Tensor:
-    r"""What the DRS loss restrains, one value an example.
+    r"""What the DRS loss restrains, one value per example.
 
     .. math:: \sum_{j \ne y} (v_j - \bar v)^2, \qquad \bar v = \frac{1}{C-1} \sum_{j \ne y} v_j
 
@@ -146,7 +165,7 @@ def drs_loss(
     check_weight(weight)
     if batch_reduction not in ("mean", "sum"):
         raise unknown("batch_reduction", batch_reduction, ("mean", "sum"))
-    flat, labels, counted = flatten(logits, target, ignore_index, reduction)
+    flat, labels, counted = _flatten(logits, target, ignore_index, reduction)
     loss = F.cross_entropy(at_least_float32(logits), target, ignore_index=ignore_index, reduction=reduction)
     if not isinstance(weight, Tensor) and weight == 0.0:
         return loss
@@ -155,7 +174,7 @@ def drs_loss(
         penalty = penalty * (flat.argmax(dim=1) == labels)
     if batch_reduction == "sum":
         penalty = penalty * counted.sum()
-    return loss + weight * reduce(penalty, counted, target.shape, reduction)
+    return loss + weight * _reduce(penalty, counted, target.shape, reduction)
 
 
 def rce_loss(logits: Tensor, target: Tensor, *, ignore_index: int = -100, reduction: Reduction = "mean") -> Tensor:
@@ -168,10 +187,10 @@ def rce_loss(logits: Tensor, target: Tensor, *, ignore_index: int = -100, reduct
 
     Args, returns and errors are those of :func:`cross_entropy`.
     """
-    flat, labels, counted = flatten(logits, target, ignore_index, reduction)
+    flat, labels, counted = _flatten(logits, target, ignore_index, reduction)
     log_probabilities = torch.log_softmax(flat, dim=1)
     false_sum = log_probabilities.scatter(1, labels.unsqueeze(1), 0.0).sum(dim=1)
-    return reduce(-false_sum / (flat.shape[1] - 1), counted, target.shape, reduction)
+    return _reduce(-false_sum / (flat.shape[1] - 1), counted, target.shape, reduction)
 
 
 def confidence_penalty(
@@ -182,11 +201,11 @@ def confidence_penalty(
     Args, returns and errors are those of :func:`cross_entropy`; weight >= 0.
     """
     check_weight(weight)
-    flat, labels, counted = flatten(logits, target, ignore_index, reduction)
+    flat, labels, counted = _flatten(logits, target, ignore_index, reduction)
     log_probabilities = torch.log_softmax(flat, dim=1)
     entropy = -(log_probabilities.exp() * log_probabilities).sum(dim=1)
     loss = F.nll_loss(log_probabilities, labels, reduction="none") - weight * entropy
-    return reduce(loss, counted, target.shape, reduction)
+    return _reduce(loss, counted, target.shape, reduction)
 
 
 def logit_squeezing(
@@ -197,20 +216,34 @@ def logit_squeezing(
     Args, returns and errors are those of :func:`cross_entropy`; weight >= 0.
     """
     check_weight(weight)
-    flat, labels, counted = flatten(logits, target, ignore_index, reduction)
+    flat, labels, counted = _flatten(logits, target, ignore_index, reduction)
     loss = F.cross_entropy(flat, labels, reduction="none") + weight * flat.square().sum(dim=1)
-    return reduce(loss, counted, target.shape, reduction)
+    return _reduce(loss, counted, target.shape, reduction)
 
 
 LossFunction: TypeAlias = Callable[..., Tensor]
 
-LOSSES: dict[str, LossFunction] = {
-    "ce": cross_entropy,
-    "drs": drs_loss,
-    "rce": rce_loss,
-    "label_smoothing": label_smoothing,
-    "confidence_penalty": confidence_penalty,
-    "logit_squeezing": logit_squeezing,
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss that a network can be trained with.
+
+    Attributes:
+        function: Takes (logits, target) and the options of the loss.
+        reverse: It drives the true class to the LOWEST logit, so that the network is negated at test.
+    """
+
+    function: LossFunction
+    reverse: bool = False
+
+
+LOSSES: dict[str, Loss] = {
+    "ce": Loss(cross_entropy),
+    "drs": Loss(drs_loss),
+    "rce": Loss(rce_loss, reverse=True),
+    "label_smoothing": Loss(label_smoothing),
+    "confidence_penalty": Loss(confidence_penalty),
+    "logit_squeezing": Loss(logit_squeezing),
 }
 """Every loss by the name that specifications and the command line use."""
 
@@ -258,12 +291,10 @@ class LabelSmoothingLoss(_FunctionalLoss):
     function = staticmethod(label_smoothing)
 
 
-def get_loss(name: str) -> LossFunction:
-    """The loss function of that name.
+def get_loss(name: str) -> Loss:
+    """The loss of that name.
 
     Raises:
         UsageError: No loss of that name.
     """
-    if name not in LOSSES:
-        raise unknown("loss", name, LOSSES)
-    return LOSSES[name]
+    return pick("loss", LOSSES, name)

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
-from drs._checks import check_target_range, flatten_classes
-from drs.errors import unknown
+from drs._checks import at_least_float32, check_target_range, flatten_classes
+from drs._many_classes import MANY, sum_of_squares
+from drs.errors import pick
 
 Measure: TypeAlias = Literal["logits", "probabilities"]
 
@@ -36,9 +37,7 @@ def measured_values(logits: Tensor, measure: str) -> Tensor:
     Raises:
         UsageError: An unknown ``measure``.
     """
-    if measure not in _MEASURES:
-        raise unknown("measure", measure, _MEASURES)
-    return _MEASURES[measure](logits)
+    return pick("measure", _MEASURES, measure)(logits)
 
 
 def centred_false_values(values: Tensor, target: Tensor) -> Tensor:
@@ -54,33 +53,8 @@ def centred_false_values(values: Tensor, target: Tensor) -> Tensor:
     """
     index = target.unsqueeze(1)
     false = values.scatter(1, index, 0.0)
-    return false.sub_(false.sum(dim=1, keepdim=True).div_(values.shape[1] - 1)).scatter_(1, index, 0.0)
-
-
-class _Squares(torch.autograd.Function):
-    """Row sums of squared deviations, by their gradient in closed form and with nothing kept but the inputs.
-
-    The deviations c are an orthogonal projection of the values, so the gradient of the sum of c squared is 2 c: one
-    more centring in place of the chain that automatic differentiation would walk back through. A second derivative
-    goes through that centring, a forward one through ``jvp``. Without ``setup_context``, which would cost a small batch
-    as much again as the formula, so torch.func takes the plain formula instead.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, target: Tensor) -> Tensor:
-        ctx.save_for_backward(values, target)
-        ctx.save_for_forward(values, target)
-        length: Tensor = torch.linalg.vector_norm(centred_false_values(values, target), dim=1)
-        return length.square_()
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return centred_false_values(*ctx.saved_tensors).mul_(2.0 * gradients[0].unsqueeze(1)), None
-
-    @staticmethod
-    def jvp(ctx: Any, *tangents: Any) -> Tensor:
-        along: Tensor = 2.0 * (centred_false_values(*ctx.saved_tensors) * tangents[0]).sum(dim=1)
-        return along
+    mean = false.sum(dim=1, keepdim=True) / (values.shape[1] - 1)
+    return (false - mean).scatter(1, index, 0.0)
 
 
 def false_class_squares(values: Tensor, target: Tensor) -> Tensor:
@@ -91,19 +65,17 @@ def false_class_squares(values: Tensor, target: Tensor) -> Tensor:
         target: (M,), labels in [0, C).
 
     Returns:
-        (M,), >= 0; differentiable as often as one likes, backwards and forwards.
+        (M,), >= 0.
     """
-    # The compiler fuses the plain formula and knows no jvp; torch.func wants a setup_context.
-    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
-        return centred_false_values(values, target).square().sum(dim=1)
-    squares: Tensor = _Squares.apply(values, target)
-    return squares
+    if values.shape[1] >= MANY and not torch.compiler.is_compiling():  # the compiler fuses the plain formula
+        return sum_of_squares(values, target)
+    return centred_false_values(values, target).square().sum(dim=1)
 
 
 def _prepare(logits: Tensor, target: Tensor, min_classes: int) -> tuple[Tensor, Tensor]:
     flat, labels = flatten_classes(logits, target, min_classes=min_classes)
     check_target_range(labels, flat.shape[1])
-    return (flat.float() if flat.dtype in (torch.float16, torch.bfloat16) else flat), labels
+    return at_least_float32(flat), labels
 
 
 def false_class_variance(logits: Tensor, target: Tensor, *, measure: Measure = "logits") -> Tensor:
@@ -117,14 +89,14 @@ def false_class_variance(logits: Tensor, target: Tensor, *, measure: Measure = "
         measure: ``"logits"`` or ``"probabilities"``.
 
     Returns:
-        One value an example, >= 0 (for probabilities at most 1/4).
+        One value per example, >= 0 (for probabilities at most 1/4).
 
     Raises:
         UsageError: Shapes, labels or ``measure`` that do not fit.
     """
     flat, labels = _prepare(logits, target, 2)
-    centred = centred_false_values(measured_values(flat, measure), labels)
-    return (centred.square().sum(dim=1) / (flat.shape[1] - 1)).reshape(target.shape)
+    squares = false_class_squares(measured_values(flat, measure), labels)
+    return (squares / (flat.shape[1] - 1)).reshape(target.shape)
 
 
 def false_class_std(logits: Tensor, target: Tensor, *, measure: Measure = "logits") -> Tensor:
@@ -156,14 +128,13 @@ def false_class_entropy(
             classes ``2 / e``), so that the result lies in [0, 1].
 
     Returns:
-        One value an example.
+        One value per example.
 
     Raises:
         UsageError: Shapes, labels or ``measure`` that do not fit.
     """
     flat, labels = _prepare(logits, target, 3)
-    if measure not in _MEASURES:
-        raise unknown("measure", measure, _MEASURES)
+    pick("measure", _MEASURES, measure)
     index = labels.unsqueeze(1)
     false_classes = flat.shape[1] - 1
     if measure == "logits":

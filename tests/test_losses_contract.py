@@ -252,8 +252,9 @@ def test_module_refuses_bad_options_when_it_is_made() -> None:
 
 
 def test_registry() -> None:
-    assert get_loss("drs") is drs_loss
-    assert get_loss("rce") is rce_loss
+    assert get_loss("drs").function is drs_loss
+    assert get_loss("rce").function is rce_loss
+    assert [name for name, loss in LOSSES.items() if loss.reverse] == ["rce"]
     assert set(LOSSES) == {"ce", "drs", "rce", "label_smoothing", "confidence_penalty", "logit_squeezing"}
     with pytest.raises(UsageError, match=r"^unknown loss 'focal': expected one of ce, confidence_penalty, drs, label_"):
         get_loss("focal")

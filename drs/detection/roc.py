@@ -136,16 +136,19 @@ def tpr_at_fpr(normal_scores: Values, adversarial_scores: Values, fpr: float = 0
 def roc(normal_scores: Values, adversarial_scores: Values) -> Roc:
     """The ROC curve, positive class = normal.
 
-    Args, and what is raised, are those of :func:`auc`.
+    Args are those of :func:`auc`.
+
+    Raises:
+        UsageError: As :func:`auc`, or infinite scores.
     """
+    from sklearn.metrics import roc_curve
+
     normal, adversarial = _scores(normal_scores, "normal"), _scores(adversarial_scores, "adversarial")
-    thresholds = np.unique(np.concatenate([normal, adversarial]))[::-1]
-
-    def kept(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        below = np.searchsorted(np.sort(scores), thresholds, side="left")
-        return np.concatenate([[0.0], 1.0 - below / scores.size])
-
-    return Roc(kept(adversarial), kept(normal), np.concatenate([[np.inf], thresholds]))
+    scores = np.concatenate([normal, adversarial])
+    if not np.isfinite(scores).all():
+        raise UsageError("expected finite scores for a ROC curve, got infinity")
+    positive = np.arange(scores.size) < normal.size
+    return Roc(*roc_curve(positive, scores, drop_intermediate=False))
 
 
 def _placements(
@@ -176,6 +179,7 @@ def auc(normal_scores: Values, adversarial_scores: Values) -> float:
     Raises:
         UsageError: No scores of a class, NaN, or a shape other than (N,).
     """
+    # Not sklearn's roc_auc_score: the interval needs the placements, whose mean this is.
     of_normal, _ = _placements(_scores(normal_scores, "normal"), _scores(adversarial_scores, "adversarial"))
     return float(of_normal.mean())
 

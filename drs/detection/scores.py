@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from drs._checks import at_least_float32
 from drs.errors import UsageError
 from drs.spread import false_class_entropy
 
@@ -29,8 +30,7 @@ def confidence(logits: Tensor) -> Tensor:
         UsageError: Not floating-point logits of shape (N, C).
     """
     _check_logits(logits, 2)
-    wide = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
-    return torch.softmax(wide, dim=1).amax(dim=1)
+    return torch.softmax(at_least_float32(logits), dim=1).amax(dim=1)
 
 
 def non_me(logits: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from drs.errors import unknown
+from drs.errors import pick
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,4 @@ def get_profile(name: str) -> Profile:
     Raises:
         UsageError: No profile of that name.
     """
-    if name not in PROFILES:
-        raise unknown("profile", name, PROFILES)
-    return PROFILES[name]
+    return pick("profile", PROFILES, name)

@@ -95,7 +95,7 @@ class TrainingSpec:
 
 @dataclass(frozen=True)
 class Training:
-    """A finished training: the network in evaluation mode, negated if its loss is RCE, and what the loop saw."""
+    """A finished training: the network in evaluation mode, negated if its loss is reverse, and what the loop saw."""
 
     network: Network
     loss: float
@@ -103,8 +103,12 @@ class Training:
 
 
 def as_classifier(network: Network, loss: str) -> Network:
-    """The network as it is used at test: negated for the reverse loss, as it is for every other."""
-    return ReverseLogits(network) if loss == "rce" else network
+    """The network as it is used at test: negated for the reverse loss, unchanged for every other.
+
+    Raises:
+        UsageError: No loss of that name.
+    """
+    return ReverseLogits(network) if get_loss(loss).reverse else network
 
 
 def crop_and_flip(images: Tensor, padding: int = 4) -> Tensor:
@@ -144,6 +148,23 @@ def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str,
     weights = [p for p in network.parameters() if p.dim() > 1]
     others = [p for p in network.parameters() if p.dim() <= 1]
     return [{"params": weights, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+
+
+def _optimiser(spec: TrainingSpec, network: nn.Module, device: torch.device) -> torch.optim.SGD:
+    """On CUDA the learning rate is a tensor there: a CUDA graph reads it anew at each replay."""
+    groups = _parameter_groups(network, spec.weight_decay)
+    if device.type != "cuda":
+        return torch.optim.SGD(groups, lr=spec.learning_rate, momentum=spec.momentum)
+    rate = torch.tensor(spec.learning_rate, device=device)
+    return torch.optim.SGD(groups, lr=rate, momentum=spec.momentum, fused=True)
+
+
+def _set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimiser.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
 
 
 def _graphed(step: Callable[[], None], network: nn.Module, optimiser: torch.optim.Optimizer) -> Callable[[], None]:
@@ -199,7 +220,7 @@ def train(
     split = dataset.train.first(spec.train_size)
     if len(split) < spec.batch_size:
         raise UsageError(f"expected at least one batch of {spec.batch_size} training images, got {len(split)}")
-    known = inspect.signature(get_loss(spec.loss)).parameters
+    known = inspect.signature(get_loss(spec.loss).function).parameters
     for option in [*spec.loss_options, *(["weight"] if spec.warmup else [])]:
         if option not in known:
             raise UsageError(f"loss {spec.loss!r} has no option {option!r}: expected one of {', '.join(known)}")
@@ -209,7 +230,7 @@ def train(
     network = on_device(network, device)
     with seeded(spec.seed, device):
         loss, accuracy = _loop(spec, network, *split.to_float(device), progress=progress)
-    if loss != loss or abs(loss) == float("inf"):
+    if not math.isfinite(loss):
         raise Diverged(f"training diverged: loss {loss} with {spec.loss} {dict(spec.loss_options)}, seed {spec.seed}")
     network.eval()
     return Training(as_classifier(network, spec.loss), loss, accuracy)
@@ -218,21 +239,16 @@ def train(
 def _loop(
     spec: TrainingSpec, network: Network, images: Tensor, labels: Tensor, *, progress: bool
 ) -> tuple[float, float]:
-    """Run the updates; mean loss and accuracy over the last epoch (all updates, if fewer)."""
+    """Run the updates; mean loss and accuracy over the last whole epoch (over all updates, if they are fewer)."""
     device = images.device
-    cuda = device.type == "cuda"
-    rate = torch.tensor(spec.learning_rate, device=device) if cuda else spec.learning_rate
-    optimiser = torch.optim.SGD(
-        _parameter_groups(network, spec.weight_decay), lr=rate, momentum=spec.momentum, fused=True if cuda else None
-    )
-    function = get_loss(spec.loss)
-    options = dict(spec.loss_options)
+    optimiser = _optimiser(spec, network, device)
+    loss_of, options = get_loss(spec.loss), dict(spec.loss_options)
+    sign = -1.0 if loss_of.reverse else 1.0
     if spec.warmup:
-        final_weight = options.get("weight", inspect.signature(function).parameters["weight"].default)
+        final_weight = options.get("weight", inspect.signature(loss_of.function).parameters["weight"].default)
         options["weight"] = torch.zeros((), device=device)
-    index = torch.zeros(spec.batch_size, dtype=torch.int64, device=device)
-    totals = torch.zeros(2, device=device)  # sum of losses, share of right answers
-    sign = -1.0 if spec.loss == "rce" else 1.0
+    index = torch.arange(spec.batch_size, device=device)
+    totals = torch.zeros(2, device=device)  # sum of losses, of shares of right answers
 
     def step() -> None:
         batch, target = images[index], labels[index]
@@ -241,7 +257,7 @@ def _loop(
         if spec.adversarial:
             batch = _inner_pgd(network, batch, target, spec.adversarial)
         logits = network(batch)
-        loss = function(logits, target, **options)
+        loss = loss_of.function(logits, target, **options)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
@@ -250,36 +266,28 @@ def _loop(
             totals.add_(torch.stack([loss.detach(), hits]))
 
     network.train()
+    update = _graphed(step, network, optimiser) if device.type == "cuda" else step
     per_epoch = len(images) // spec.batch_size
     generator = torch.Generator().manual_seed(spec.seed)
-    bar = tqdm(total=spec.steps, desc=f"{spec.loss} on {spec.dataset}", unit="step", disable=not progress, leave=False)
-    update: Callable[[], None] | None = None
-    since, mean = 0, torch.zeros(2)
-    for number in range(spec.steps):
-        if number % per_epoch == 0:
+    mean = totals.cpu()
+    done = 0
+    with tqdm(
+        total=spec.steps, desc=f"{spec.loss} on {spec.dataset}", unit="step", disable=not progress, leave=False
+    ) as bar:
+        while done < spec.steps:
             order = torch.randperm(len(images), generator=generator).to(device)
-        place = (number % per_epoch) * spec.batch_size
-        index.copy_(order[place : place + spec.batch_size])
-        if update is None:
-            update = _graphed(step, network, optimiser) if cuda else step
+            batches = order.split(spec.batch_size)[: min(per_epoch, spec.steps - done)]
             totals.zero_()
-        for group in optimiser.param_groups:
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(spec.rate_at(number))
-            else:
-                group["lr"] = spec.rate_at(number)
-        if spec.warmup:
-            options["weight"].fill_(final_weight * min(1.0, number / (spec.warmup * spec.steps)))
-        update()
-        since += 1
-        if (number + 1) % per_epoch == 0 or since == spec.steps:
-            mean = totals.cpu() / since
-            bar.set_postfix(loss=f"{mean[0]:.3f}", accuracy=f"{mean[1]:.3f}")
-            bar.update(since)
-            totals.zero_()
-            since = 0
-    bar.update(since)
-    bar.close()
-    if not bool(totals.isfinite().all()):  # it diverged after the last whole epoch
-        mean = totals.cpu()
+            for number, batch in enumerate(batches, start=done):
+                index.copy_(batch)
+                _set_rate(optimiser, spec.rate_at(number))
+                if spec.warmup:
+                    options["weight"].fill_(final_weight * min(1.0, number / (spec.warmup * spec.steps)))
+                update()
+            done += len(batches)
+            seen = totals.cpu() / len(batches)
+            if len(batches) in (per_epoch, spec.steps) or not bool(seen.isfinite().all()):
+                mean = seen
+            bar.update(len(batches))
+            bar.set_postfix(loss=f"{seen[0]:.3f}", accuracy=f"{seen[1]:.3f}")
     return float(mean[0]), float(mean[1])

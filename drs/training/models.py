@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from drs._seeding import seeded
-from drs.errors import UsageError, unknown
+from drs.errors import UsageError, pick
 
 
 class Network(nn.Module):
@@ -41,30 +41,6 @@ def _global_average(hidden: Tensor) -> Tensor:
     return F.avg_pool2d(hidden, (hidden.shape[2], hidden.shape[3])).flatten(1)
 
 
-class _HalvingConv2d(nn.Conv2d):
-    """A 5 x 5 convolution of stride 2 and padding 2 without bias.
-
-    On a processor and for even sizes the same sums are taken as a 3 x 3 convolution over 2 x 2 blocks of pixels, of
-    which the backward pass to an image of one channel takes a third of the time.
-    """
-
-    def __init__(self, channels: int, width: int) -> None:
-        super().__init__(channels, width, 5, stride=2, padding=2, bias=False)
-
-    def forward(self, images: Tensor) -> Tensor:
-        if images.device.type != "cpu" or images.shape[2] % 2 or images.shape[3] % 2:
-            return super().forward(images)
-        kernel = F.pad(self.weight, (0, 1, 0, 1))  # a sixth row and column of zeros
-        return F.conv2d(_blocks(images), _blocks(kernel), padding=1)
-
-
-def _blocks(values: Tensor) -> Tensor:
-    """2 x 2 blocks as channels: (N, C, H, W) to (N, 4 C, H / 2, W / 2), channels last in memory."""
-    number, channels, height, width = values.shape
-    split = values.reshape(number, channels, height // 2, 2, width // 2, 2).permute(0, 2, 4, 1, 3, 5)
-    return split.reshape(number, height // 2, width // 2, 4 * channels).permute(0, 3, 1, 2)
-
-
 class SmallConvNet(Network):
     """The quick network, about 20,000 parameters: ``depth`` strided convolutions, average pooling, one linear layer.
 
@@ -80,7 +56,7 @@ class SmallConvNet(Network):
         if width < 1 or not 1 <= depth <= 4:
             raise UsageError(f"expected width >= 1 and depth from 1 to 4, got width {width} and depth {depth}")
         widths = [width, 2 * width] + [3 * width] * (depth - 1)
-        layers: list[nn.Module] = [_HalvingConv2d(channels, width)]
+        layers: list[nn.Module] = [nn.Conv2d(channels, width, 5, stride=2, padding=2, bias=False)]
         for number, (before, after) in enumerate(itertools.pairwise(widths)):
             layers += [nn.BatchNorm2d(before), nn.ReLU()]
             layers += [nn.Conv2d(before, after, 3, stride=2 if number < 2 else 1, padding=1, bias=False)]
@@ -214,11 +190,10 @@ def build_model(name: str, *, channels: int, classes: int, seed: int, **options:
     Raises:
         UsageError: An unknown name or an option the architecture does not have.
     """
-    if name not in MODELS:
-        raise unknown("model", name, MODELS)
+    architecture = pick("model", MODELS, name)
     with seeded(seed, torch.device("cpu")):
         try:
-            return MODELS[name](channels, classes, **options)
+            return architecture(channels, classes, **options)
         except TypeError as error:
             raise UsageError(f"model {name!r} does not take these options: {error}") from error
 

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
-from sklearn.metrics import roc_auc_score, roc_curve
+from sklearn.metrics import roc_auc_score
 
 from drs import detection
 from drs.detection import (
@@ -71,8 +71,14 @@ def test_auc_is_naive_counting_and_scikit_learns(normal: list[int], adversarial:
     assert value == pytest.approx(roc_auc_score(truth, normal + adversarial), abs=1e-12)
     curve = roc(np.array(normal), np.array(adversarial))
     assert value == pytest.approx(np.trapezoid(curve.tpr, curve.fpr), abs=1e-12)
-    fpr, tpr, thresholds = roc_curve(truth, normal + adversarial, drop_intermediate=False)
-    np.testing.assert_allclose((curve.fpr, curve.tpr, curve.thresholds), (fpr, tpr, thresholds), atol=1e-12)
+    thresholds = [math.inf, *sorted({*normal, *adversarial}, reverse=True)]
+    kept = [[np.mean(np.array(scores) >= t) for t in thresholds] for scores in (adversarial, normal)]
+    np.testing.assert_allclose((curve.fpr, curve.tpr, curve.thresholds), (*kept, thresholds), atol=1e-12)
+
+
+def test_a_curve_has_finite_scores() -> None:
+    with pytest.raises(UsageError, match=r"^expected finite scores for a ROC curve, got infinity$"):
+        roc([1.0, math.inf], [0.0])
 
 
 @given(TIED, TIED, st.sampled_from([0.01, 0.05, 0.2, 0.5]))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from drs.losses import drs_loss
+from drs.losses import Loss, drs_loss
 from drs.training.datasets import Dataset
 from drs.training.loop import TrainingSpec, _inner_pgd, _parameter_groups, as_classifier, crop_and_flip, train
 from drs.training.models import Network, ReverseLogits, build_model
@@ -256,7 +256,7 @@ def test_warmup_starts_at_weight_zero_and_ends_at_the_losss_own(
         seen.append(float(weight))
         return drs_loss(logits, target, weight=weight)
 
-    monkeypatch.setattr("drs.losses.LOSSES", {"drs": spy})
+    monkeypatch.setattr("drs.losses.LOSSES", {"drs": Loss(spy)})
     train(dataclasses.replace(SMALL, loss="drs", warmup=0.5, steps=8), digits)
     # four of eight updates: 0, 1/4, 2/4, 3/4 of 0.64, then all of it
     assert seen == pytest.approx([0.0, 0.16, 0.32, 0.48, 0.64, 0.64, 0.64, 0.64])

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from drs.errors import Diverged, UsageError
+from drs.losses import Loss
 from drs.training.datasets import Dataset
 from drs.training.loop import TrainingSpec, train
 
@@ -99,7 +100,7 @@ def test_divergence_after_the_last_whole_epoch_is_an_error(digits: Dataset, monk
         calls += 1
         return F.cross_entropy(logits, target) * (math.nan if calls == 11 else 1.0)
 
-    monkeypatch.setattr("drs.losses.LOSSES", {"ce": breaks})
+    monkeypatch.setattr("drs.losses.LOSSES", {"ce": Loss(breaks)})
     assert math.isfinite(train(dataclasses.replace(SMALL, steps=10), digits).loss)
     calls = 0
     with pytest.raises(Diverged, match=r"^training diverged: loss nan with ce \{\}, seed 4$"):

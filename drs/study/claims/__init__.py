@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from drs.errors import unknown
+from drs.errors import pick
 from drs.study.claims import drs, evaluation, rce
 from drs.study.claims.base import Claim, Finding, Judgement, no_records
 from drs.study.profiles import get_profile
@@ -25,9 +25,7 @@ def get_claim(claim_id: str) -> Claim:
     Raises:
         UsageError: No claim of that id.
     """
-    if claim_id not in CLAIMS:
-        raise unknown("claim", claim_id, CLAIMS)
-    return CLAIMS[claim_id]
+    return pick("claim", CLAIMS, claim_id)
 
 
 def finding(claim_id: str, profile: str, dataset: str | None = None) -> Finding:

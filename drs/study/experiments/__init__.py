@@ -1,6 +1,6 @@
 """Every table and figure of the book as a list of run specifications: the only place where a grid is written."""
 
-from drs.errors import unknown
+from drs.errors import pick
 from drs.study.experiments import anatomy, constant, correlation, cost, detection, losses, stress, theory, whitebox
 from drs.study.experiments.base import Context, Experiment, Outcome, Spec
 
@@ -17,9 +17,7 @@ def get_experiment(name: str) -> Experiment:
     Raises:
         UsageError: No experiment of that name.
     """
-    if name not in EXPERIMENTS:
-        raise unknown("experiment", name, EXPERIMENTS)
-    return EXPERIMENTS[name]
+    return pick("experiment", EXPERIMENTS, name)
 
 
 __all__ = ["EXPERIMENTS", "Context", "Experiment", "Outcome", "Spec", "get_experiment"]

@@ -26,6 +26,7 @@ from drs.detection import (
     undetected_success,
 )
 from drs.evaluation.accuracy import accuracy, clean_metrics, features_of, logits_of, timed
+from drs.losses import get_loss
 from drs.study.experiments.base import Context, Experiment, Outcome, Spec
 from drs.study.experiments.networks import networks
 from drs.study.profiles import Profile
@@ -53,7 +54,7 @@ ATTACKS: dict[str, Callable[[float], Attack]] = {
 
 def bandwidth(loss: str) -> float:
     """The paper's sigma squared for a network of that loss; DRS, which the paper does not know, takes that of CE."""
-    return BANDWIDTH_RCE if loss == "rce" else BANDWIDTH_CE
+    return BANDWIDTH_RCE if get_loss(loss).reverse else BANDWIDTH_CE
 
 
 def fitted_density(network: Network, images: Tensor, labels: Tensor, sigma_squared: float, classes: int) -> KDensity:

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from drs.evaluation.accuracy import logits_of
+from drs.losses import get_loss
 from drs.study.experiments.base import Context, Experiment, Outcome, Spec
 from drs.study.experiments.networks import networks
 from drs.study.profiles import Profile
@@ -88,7 +89,7 @@ def run(spec: Spec, context: Context) -> Outcome:
     network = context.network(spec["network"]).network
     images, labels = context.dataset(spec["network"]["dataset"]).test.first(spec["images"]).to_float(context.device)
     logits = logits_of(network, images).double()
-    reverse = spec["network"]["loss"] == "rce"
+    reverse = get_loss(spec["network"]["loss"]).reverse
     trained_on = torch.softmax(-logits if reverse else logits, dim=1)
     one_hot = torch.nn.functional.one_hot(labels, logits.shape[1]).double()
     target = (1.0 - one_hot) / (logits.shape[1] - 1) if reverse else one_hot
