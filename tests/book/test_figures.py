@@ -12,6 +12,7 @@ import figure_pages
 import figures
 import pytest
 from docutils import nodes  # type: ignore[import-untyped]
+from sphinx.writers.html5 import HTML5Translator
 
 SVG = """<svg xmlns="http://www.w3.org/2000/svg" width="300pt" height="150.3pt" viewBox="0 0 300 150">
  <g id="patch_1">
@@ -70,7 +71,7 @@ def test_a_page_shows_both_twins_at_their_size_with_the_numbers_below(tmp_path: 
 
 def test_an_image_that_is_no_figure_of_ours_is_left_to_sphinx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    monkeypatch.setattr(figure_pages.HTML5Translator, "visit_image", lambda self, node: seen.append(node["uri"]))
+    monkeypatch.setattr(HTML5Translator, "visit_image", lambda self, node: seen.append(node["uri"]))
     (tmp_path / "logo.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg" width="30" height="20"/>')
     writer = Page(tmp_path, {"logo.svg": "logo.svg", "photo.png": "photo.png"})
     for uri in ("logo.svg", "photo.png", "https://example.org/a.svg"):

@@ -10,6 +10,7 @@ import long_tables
 import pdf
 import pytest
 import yaml
+from docutils import nodes  # type: ignore[import-untyped]
 from docutils.core import publish_doctree  # type: ignore[import-untyped]
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,8 +69,8 @@ def test_wide_tables_wrap_and_narrow_ones_do_not() -> None:
         return f"\n.. list-table::\n\n   * - a\n     - b\n   * - {words}\n     - four\n"
 
     document = publish_doctree(table("short") + "\ntext\n" + table("x" * 95))
-    long_tables.lay_out(None, document)
-    narrow, wide = document.findall(long_tables.nodes.table)
+    long_tables.lay_out(None, document)  # type: ignore[arg-type]
+    narrow, wide = document.findall(nodes.table)
     assert narrow["classes"] == ["longtable"]
     assert {"longtable", "colwidths-given"} <= set(wide["classes"])
-    assert [column["colwidth"] for column in wide.findall(long_tables.nodes.colspec)] == [40, 4]
+    assert [column["colwidth"] for column in wide.findall(nodes.colspec)] == [40, 4]

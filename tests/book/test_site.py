@@ -1,6 +1,7 @@
 """The built site, as files and in a real browser: complete, rendered, usable, and asking nobody else for anything.
 
-What a page may not do is said once, in book/check_files.py and book/site_browser.py, which 'make site-report' uses too.
+What a page may not do is said once, in book/tools/check_files.py and check_browser.py,
+which 'make site-report' uses too.
 """
 
 from __future__ import annotations

@@ -39,8 +39,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> BeautifulSoup:
     """A page with a table and two references, written by Sphinx with the extension's writer."""
     source = tmp_path_factory.mktemp("source")
     (source / "index.rst").write_text(PAGE)
-    folders = [str(source), None, str(source / "html"), str(source / "doctrees")]
-    app = Sphinx(*folders, "html", confoverrides={"extensions": []}, status=None, warning=None)  # type: ignore[arg-type]
+    app = Sphinx(source, None, source / "html", source / "doctrees", "html", status=None, warning=None)
     app.set_translator("html", theme_repairs.Translator)
     app.build()
     return BeautifulSoup((source / "html" / "index.html").read_text(), "html.parser")
@@ -103,6 +102,6 @@ def test_the_theme_s_icon_script_and_source_maps_are_not_served(tmp_path: Path) 
     scripts.mkdir(parents=True)
     for name in ("fontawesome.js", "fontawesome.js.map", "fontawesome.js.LICENSE.txt", "theme.js.map", "theme.js"):
         (scripts / name).write_text("x" * 1000)
-    theme_repairs.remove_unused(type("App", (), {"outdir": str(tmp_path)})(), None)  # type: ignore[arg-type]
+    theme_repairs.remove_unused(type("App", (), {"outdir": str(tmp_path)})(), None)
     assert {path.name for path in scripts.iterdir()} == {"fontawesome.js", "theme.js"}
     assert len((scripts / "fontawesome.js").read_text()) < 100

@@ -158,9 +158,9 @@ def test_the_course_page_opens_it_in_colab_and_binder(name: str) -> None:
 
 @each
 def test_masters_are_no_chapters(name: str) -> None:
-    from tests.book.test_build import load_build
+    import build
 
-    assert f"{name}.ipynb" not in [path.name for path in load_build().source_notebooks()]
+    assert f"{name}.ipynb" not in [path.name for path in build.source_notebooks()]
     assert name not in (ROOT / "_toc.yml").read_text()
 
 

@@ -98,7 +98,7 @@ def name_folds(app: Sphinx, page: str, template: str, context: dict[str, Any], d
     make = context["generate_toctree_html"]
 
     def named(*arguments: Any, **options: Any) -> BeautifulSoup | str:
-        contents = make(*arguments, **options)
+        contents: BeautifulSoup | str = make(*arguments, **options)
         if isinstance(contents, BeautifulSoup):
             for fold in contents.find_all("summary"):
                 fold["aria-label"] = "Pages within"
