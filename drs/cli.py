@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from drs.errors import Diverged, RecordError, UsageError
+from drs.study.profiles import DEFAULT, PROFILES
 
 app = typer.Typer(
     help="Two papers on adversarial robustness, reproduced: DRS and RCE. Start with 'drs list'.",
@@ -18,7 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-ProfileOption = Annotated[str, typer.Option("--profile", "-p", help="smoke, quick, reseeded or paper.")]
+ProfileOption = Annotated[str, typer.Option("--profile", "-p", help=f"One of {', '.join(PROFILES)}.")]
 ResultsOption = Annotated[
     Path | None, typer.Option("--results", help="Root of the records; $DRS_RESULTS or data/results by default.")
 ]
@@ -36,15 +37,16 @@ def _experiments(name: str) -> list[str]:
 @app.command()
 def run(
     experiment: Annotated[str, typer.Argument(help="Name of an experiment, or 'all'.")],
-    profile: ProfileOption = "quick",
-    workers: Annotated[int | None, typer.Option(help="Worker processes; one a processor by default.")] = None,
+    profile: ProfileOption = DEFAULT,
+    workers: Annotated[int | None, typer.Option(help="Worker processes; one per processor by default.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     dataset: DatasetOption = None,
     results: ResultsOption = None,
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler to send the runs to.")] = None,
 ) -> None:
     """Compute what is missing of an experiment. Stop it whenever you like: it goes on where it stopped."""
-    from drs.study.runner import plan, run_missing
+    from drs.study.plan import plan
+    from drs.study.runner import run_missing
 
     for name in _experiments(experiment):
         runs = plan(name, profile, dataset=dataset)
@@ -65,41 +67,37 @@ def run(
 
 
 @app.command()
-def status(profile: ProfileOption = "quick", dataset: DatasetOption = None, results: ResultsOption = None) -> None:
+def status(profile: ProfileOption = DEFAULT, dataset: DatasetOption = None, results: ResultsOption = None) -> None:
     """Say of every experiment how many of its runs have a record, and check those records."""
     from drs.study.experiments import EXPERIMENTS
-    from drs.study.records import read_records
-    from drs.study.runner import missing, plan
+    from drs.study.plan import missing, plan
+    from drs.study.results import Results
 
     typer.echo(f"{'experiment':<14}{'done':>7}{'missing':>9}{'minutes':>9}")
     for name in EXPERIMENTS:
         runs = plan(name, profile, dataset=dataset)
         left = len(missing(runs, profile, results))
-        spent = sum(record.seconds for record in read_records(runs, profile, results, arrays=True)) / 60
+        spent = sum(r.seconds for r in Results(results).records(name, profile, dataset=dataset, arrays=True)) / 60
         typer.echo(f"{name:<14}{len(runs) - left:>7}{left:>9}{spent:>9.1f}")
 
 
 @app.command("list")
 def list_() -> None:
     """List experiments, profiles, data sets, losses, models and attacks by name."""
-    from drs.evaluation.accuracy import ATTACKS
-    from drs.losses import LOSSES
+    from drs.catalog import ATTACKS, LOSSES, MODELS, PIXELS
     from drs.study.experiments import EXPERIMENTS
-    from drs.study.profiles import PROFILES
-    from drs.training.datasets import DATASETS
-    from drs.training.models import MODELS
 
     typer.echo("experiments")
     for experiment in EXPERIMENTS.values():
         typer.echo(f"  {experiment.name:<14}{experiment.title}")
     typer.echo("profiles")
-    for scale in PROFILES.values():
-        typer.echo(f"  {scale.name:<14}{scale.purpose}: {scale.dataset}, seeds {len(scale.seeds)}, steps {scale.steps}")
+    for each in PROFILES.values():
+        typer.echo(f"  {each.name:<14}{each.purpose}: {each.dataset}, seeds {len(each.seeds)}, steps {each.steps}")
     for title, names in (
-        ("data sets", [*DATASETS, "folder:PATH"]),
-        ("losses", list(LOSSES)),
-        ("models", list(MODELS)),
-        ("attacks", list(ATTACKS)),
+        ("data sets", [*PIXELS, "folder:PATH"]),
+        ("losses", LOSSES),
+        ("models", MODELS),
+        ("attacks", ATTACKS),
     ):
         typer.echo(f"{title}\n  {', '.join(names)}")
 
@@ -110,7 +108,7 @@ def claims(
     rules: Annotated[bool, typer.Option("--rules", help="With each claim's sentence and rule.")] = False,
     results: ResultsOption = None,
 ) -> None:
-    """One line a claim: id, verdict, profile, estimate with interval, notebook."""
+    """One line per claim: id, verdict, profile, estimate with interval, notebook."""
     from drs.pages.claims import as_blocks, as_lines, as_markdown
     from drs.study.claims import verdicts
 
@@ -123,7 +121,7 @@ def claims(
 @app.command()
 def compare(
     folder: Annotated[Path, typer.Argument(help="Root of recomputed records, as $DRS_RESULTS names one.")],
-    profile: ProfileOption = "quick",
+    profile: ProfileOption = DEFAULT,
     against: Annotated[Path | None, typer.Option(help="Root to compare with; data/results by default.")] = None,
 ) -> None:
     """Compare recomputed records and their verdicts with the committed ones, worst first; status 1 on drift."""

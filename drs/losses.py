@@ -16,14 +16,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from drs._checks import at_least_float32, check_target_range, check_weight, flatten_classes
+from drs.catalog import PUBLISHED_WEIGHT
 from drs.errors import UsageError, pick, unknown
 from drs.spread import Measure, false_class_squares, measured_values
 
 Reduction: TypeAlias = Literal["none", "mean", "sum"]
 Spread: TypeAlias = Literal["sum_of_squares", "std"]
-
-PUBLISHED_WEIGHT = 128 * 0.005
-"""The published b = 0.005 on a batch SUM, as a weight on the batch MEAN at batch 128 (see the page on differences)."""
 
 
 def _flatten(logits: Tensor, target: Tensor, ignore_index: int, reduction: str) -> tuple[Tensor, Tensor, Tensor]:

@@ -6,10 +6,15 @@ import os
 from pathlib import Path
 
 
+def checkout() -> Path | None:
+    """The checkout this package is imported from; None when it is installed elsewhere."""
+    folder = Path(__file__).resolve().parent.parent
+    return folder if (folder / "notebooks").is_dir() else None
+
+
 def project_root() -> Path:
     """The checkout this package is imported from, or the working directory when it is installed elsewhere."""
-    checkout = Path(__file__).resolve().parent.parent
-    return checkout if (checkout / "notebooks").is_dir() else Path.cwd()
+    return checkout() or Path.cwd()
 
 
 def _place(variable: str, default: str) -> Path:
@@ -24,6 +29,12 @@ def data_root() -> Path:
 def results_root() -> Path:
     """Records, one folder a profile: ``$DRS_RESULTS`` or ``data/results``."""
     return _place("DRS_RESULTS", "results")
+
+
+def scratch_results_root() -> Path:
+    """Records that a chapter computes itself: ``$DRS_RESULTS`` or ``_build/smoke/results``, never ``data/results``."""
+    chosen, committed = results_root(), project_root() / "data" / "results"
+    return project_root() / "_build" / "smoke" / "results" if chosen.resolve() == committed.resolve() else chosen
 
 
 def checkpoints_root() -> Path:

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from drs.training.datasets import Dataset, load_dataset
-from drs.training.loop import TrainingSpec, train
+from drs.training.loop import train
 from drs.training.models import Network
+from drs.training.spec import TrainingSpec
 
 # pytest-xdist runs one process a core; bitwise repeatability holds at one thread count.
 torch.set_num_threads(1)

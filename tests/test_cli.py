@@ -14,9 +14,9 @@ import pytest
 
 from drs import cli
 from drs.study.experiments import EXPERIMENTS, Context, Experiment, Outcome, Spec
+from drs.study.plan import plan
 from drs.study.profiles import PROFILES, Profile
 from drs.study.records import record_path
-from drs.study.runner import plan
 
 Command = Callable[..., tuple[int, str, str]]
 

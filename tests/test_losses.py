@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from drs.catalog import PUBLISHED_WEIGHT
 from drs.losses import (
-    PUBLISHED_WEIGHT,
     confidence_penalty,
     cross_entropy,
     drs_loss,

@@ -25,13 +25,13 @@ from typing import Any
 
 from figures import behind_figures, without_figure_data, write_figures
 
+from drs.study.profiles import DEFAULT, PROFILES
 from notebooks import differences, dump, normalise, read, sources, tagged, with_kernel
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = Path(__file__).resolve().parent
 BUILD = ROOT / "_build"
 HTML = BUILD / "html"
-PROFILES = ("smoke", "quick", "paper")
 NOT_INPUTS = {"__pycache__", ".ipynb_checkpoints", "smoke"}
 """Folders whose content no page is made from (records of smoke runs among them)."""
 MATHJAX = ("startup.js", "core.js", *(f"{n}.js" for n in ("input/tex", "output/chtml", "output/chtml/fonts/tex")))
@@ -277,7 +277,9 @@ def main() -> int:
     }
     parser = argparse.ArgumentParser(description="Execute the notebooks and build the site.")
     parser.add_argument("command", choices=commands, help="; ".join(f"{k}: {v}" for k, v in commands.items()))
-    parser.add_argument("--profile", choices=PROFILES, default="quick", help="of execute and book (default: quick)")
+    parser.add_argument(
+        "--profile", choices=PROFILES, default=DEFAULT, help=f"of execute and book (default: {DEFAULT})"
+    )
     parser.add_argument(
         "-p", "--parameter", action="append", default=[], metavar="NAME=VALUE", help="one more parameter"
     )
@@ -292,7 +294,7 @@ def main() -> int:
 
     try:
         with FileLock(BUILD / ".lock"):
-            executed = BUILD / "executed" / ("quick" if given.command in ("notebooks", "check") else given.profile)
+            executed = BUILD / "executed" / (DEFAULT if given.command in ("notebooks", "check") else given.profile)
             if given.command == "smoke":
                 smoke(given.jobs)
             elif given.command == "site":

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from drs.study.claims import finding, get_claim
 from drs.study.claims.base import Finding
-from drs.study.profiles import PROFILES
+from drs.study.plan import Scale
+from drs.study.profiles import PROFILES, get_profile
 from drs.study.records import Record, canonical, flat
-from drs.study.scales import Scale, complete_scales
+from drs.study.results import Results
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,11 +70,11 @@ def verdict(*claim_ids: str, profile: str = "quick") -> Markdown:
             f"Rule{'' if claim.mended else ', fixed before the run'}: {claim.rule}",
             "",
         ]
-        if profile == "smoke":
+        if get_profile(profile).scratch:
             lines.append(f"- `{profile}` runs only show that the chapter executes: they set no verdict.")
         else:
             own = Scale(profile, PROFILES[profile].dataset)
-            others = [scale for scale in complete_scales(claim.experiment) if scale != own]
+            others = [scale for scale in Results().complete(claim.experiment) if scale != own]
             found = [finding(claim_id, scale.profile, scale.dataset) for scale in (own, *others)]
             lines += [f"- {sentence(one)}" for one in found]
         if claim.mended:
@@ -91,7 +92,7 @@ def headline(claim_id: str, sentences: Mapping[str, str], *, profile: str = "qui
         profile: Whose records decide; ``smoke`` decides nothing.
     """
     found = finding(claim_id, profile)
-    if profile == "smoke" or found.judgement.verdict == "no records":
+    if get_profile(profile).scratch or found.judgement.verdict == "no records":
         return markdown(f"Under `{profile}` no verdict is given on claim {claim_id}.")
     number = f"{found.claim.quantity}: {found.interval} (`{found.profile}`, {found.dataset})"
     return markdown(f"**{sentences[found.judgement.verdict]}** {number[0].upper()}{number[1:]}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from drs.study.claims import CLAIMS, Finding, finding
+from drs.study.profiles import QUICK, RESEEDED
 
 
 def as_lines(findings: list[Finding]) -> str:
@@ -33,7 +34,7 @@ def reseeded_markdown() -> str:
     out."""
     rows = ["| | seeds of `quick` | other seeds | |", "|---|---|---|---|"]
     for claim_id, claim in CLAIMS.items():
-        first, again = finding(claim_id, "quick"), finding(claim_id, "reseeded")
+        first, again = finding(claim_id, QUICK.name), finding(claim_id, RESEEDED.name)
         if "no records" in (first.judgement.verdict, again.judgement.verdict):
             continue
         same = "the same" if first.judgement.verdict == again.judgement.verdict else "**another verdict**"

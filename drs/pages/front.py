@@ -10,11 +10,10 @@ from drs.pages.claims import as_markdown, reseeded_markdown
 from drs.pages.report import FRAGMENTS
 from drs.paths import project_root
 from drs.study.claims import verdicts
-from drs.study.records import to_frame
-from drs.study.runner import existing
+from drs.study.profiles import DEFAULT
+from drs.study.results import Results
 
 BEGIN, END = "<!-- claims:begin -->", "<!-- claims:end -->"
-STORY_PROFILE = "quick"
 
 
 def fill(text: str, table: str) -> str:
@@ -67,7 +66,7 @@ def write() -> list[Path]:
     for name, text in texts().items():
         (root / name).write_text(text, encoding="utf-8")
         written.append(root / name)
-    frame = to_frame(existing("losses", STORY_PROFILE))
+    frame = Results().frame("losses", DEFAULT)
     if len(frame):
         style.apply()
         figure = curve(frame, ("ce", "drs"), ("fgsm", "pgd", "worst"))

@@ -9,20 +9,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+from drs.catalog import PIXELS
 from drs.evaluation.accuracy import ATTACKS
 from drs.study.claims import CLAIMS, verdicts
 from drs.study.experiments import EXPERIMENTS
-from drs.study.experiments.losses import SIZES
-from drs.study.profiles import PROFILES
+from drs.study.plan import plan
+from drs.study.profiles import PROFILES, deciding
 from drs.study.records import Run
-from drs.study.runner import existing, plan
-from drs.training.datasets import DATASETS
-from drs.training.loop import TrainingSpec
+from drs.study.results import Results
 from drs.training.models import build_model, count_parameters
+from drs.training.spec import TrainingSpec
 
-SCALES = (("quick", "mnist5k"), ("reseeded", "mnist5k"), ("paper", "mnist"), ("paper", "cifar10"))
+SCALES = tuple(
+    (profile.name, dataset)
+    for profile in PROFILES.values()
+    if not profile.scratch
+    for dataset in (profile.dataset, *profile.also_on)
+)
 """Profile and data set of every scale that the report speaks of."""
-TRAINED = tuple(scale for scale in SCALES if scale[0] != "reseeded")
+TRAINED = tuple(scale for scale in SCALES if not PROFILES[scale[0]].checks)
 """The scales whose networks differ in more than their seeds."""
 VERDICTS = ("reproduced", "partly reproduced", "undecided", "not reproduced", "no records")
 
@@ -58,7 +63,7 @@ def architectures() -> str:
     for profile, dataset in TRAINED:
         for name in EXPERIMENTS:
             for spec in _trainings(plan(name, profile, dataset=dataset)):
-                colour = SIZES[dataset] == 32
+                colour = PIXELS[dataset] == 32
                 count = _parameters(spec.model, tuple(sorted(spec.model_options.items())), colour)
                 depth = f"-{spec.model_options['depth']}" if spec.model == "resnet" else ""
                 used.setdefault((f"{spec.model}{depth}", profile, dataset), {})[count] = None
@@ -92,7 +97,7 @@ def attacks(epsilon: float = 0.05) -> str:
         kind, _, settings = repr(make(epsilon)).partition("(")
         kept = [part for part in settings[:-1].split(", ") if part.split("=")[0] not in ("epsilon", "seed")]
         rows.append([f"`{name}`", "every profile", f"{{class}}`drs.attacks.{kind}`", f"`{', '.join(kept) or 'none'}`"])
-    for profile, dataset in (("quick", "mnist5k"), ("paper", "mnist")):
+    for profile, dataset in ((each.name, each.dataset) for each in deciding()):
         for experiment in ("stress", "detection", "constant", "whitebox"):
             spec = plan(experiment, profile, dataset=dataset)[0].spec
             kept = [f"{k}={v}" for k, v in spec.items() if isinstance(v, (int, float, list)) and not _is_specs(v)]
@@ -110,7 +115,7 @@ def cost() -> str:
     seen: set[tuple[str, str]] = set()
     for profile, dataset in (*SCALES, ("paper", "cifar10-jpeg")):
         for name in EXPERIMENTS:
-            records = existing(name, profile, dataset=dataset)
+            records = Results().records(name, profile, dataset=dataset)
             keys = {(profile, record.run.key) for record in records}
             if not records or keys & seen:  # an experiment without data is the same whatever the data set
                 continue
@@ -140,7 +145,7 @@ def not_run() -> str:
         for name, experiment in EXPERIMENTS.items():
             runs = plan(name, profile, dataset=dataset)
             key = (profile, *(run.key for run in runs))  # as above
-            done = len(existing(name, profile, dataset=dataset))
+            done = len(Results().records(name, profile, dataset=dataset))
             if done < len(runs) and key not in seen:
                 claims = [claim.id for claim in CLAIMS.values() if claim.experiment == name]
                 where = f"{profile}, {dataset}"
@@ -169,9 +174,9 @@ def outcome() -> str:
 def data() -> str:
     """Every data set by name, and at which scale it is used."""
     rows = []
-    for name in DATASETS:
+    for name in PIXELS:
         where = [profile for profile, dataset in SCALES if dataset == name] or ["only on request"]
-        rows.append([f"`{name}`", ", ".join(where), f"{SIZES[name]} x {SIZES[name]}"])
+        rows.append([f"`{name}`", ", ".join(where), f"{PIXELS[name]} x {PIXELS[name]}"])
     return markdown(["data set", "profiles", "pixels"], rows)
 
 
@@ -180,7 +185,7 @@ def seeds() -> str:
     rows = [
         [f"`{p.name}`", ", ".join(map(str, p.seeds)), p.population, p.images, p.few_images]
         for p in PROFILES.values()
-        if p.name != "smoke"
+        if not p.scratch
     ]
     return markdown(["profile", "seeds", "networks of the population", "images attacked", "by costly attacks"], rows)
 

@@ -6,7 +6,7 @@ figures use them, and anyone who compares networks over seeds. This package is t
 """
 
 from drs.statistics.correlation import Correlation, Method, correlate, holm, matched_band, partial_correlation
-from drs.statistics.intervals import Difference, Interval, mean_interval, paired_difference
+from drs.statistics.intervals import Difference, Interval, mean_interval, paired_difference, share_interval
 
 __all__ = [
     "Correlation",
@@ -19,4 +19,5 @@ __all__ = [
     "mean_interval",
     "paired_difference",
     "partial_correlation",
+    "share_interval",
 ]

@@ -85,6 +85,30 @@ def _student(sample: Array, confidence: float) -> tuple[float, float, float, flo
     return mean, float(bounds.low), float(bounds.high), float(test.pvalue)
 
 
+def share_interval(count: int, n: int, *, confidence: float = 0.95) -> Interval:
+    """A share with its Wilson interval (J. Am. Stat. Assoc. 22, 1927).
+
+    >>> share = share_interval(8, 10)
+    >>> print(f"{share.mean:.2f} [{share.low:.2f}, {share.high:.2f}]")
+    0.80 [0.49, 0.94]
+
+    Args:
+        count: How many of ``n``.
+        n: At least 1.
+        confidence: Between 0 and 1.
+
+    Raises:
+        UsageError: ``n`` below 1, or a count that is not between 0 and ``n``.
+    """
+    from scipy.stats import binomtest
+
+    if not 0 <= count <= n or n < 1:
+        raise UsageError(f"expected a count of 0 to n and n >= 1, got {count} of {n}")
+    check_confidence(confidence)
+    found = binomtest(count, n).proportion_ci(confidence, method="wilson")
+    return Interval(count / n, float(found.low), float(found.high), n)
+
+
 def check_confidence(confidence: float) -> None:
     """Refuse a confidence outside (0, 1)."""
     if not 0.0 < confidence < 1.0:

@@ -26,8 +26,9 @@ from drs.attacks.targets import TARGETS
 from drs.detection import BANDWIDTH_CE, KDensity
 from drs.errors import UsageError, unknown
 from drs.training.datasets import load_dataset
-from drs.training.loop import TrainingSpec, train
+from drs.training.loop import train
 from drs.training.models import Network
+from drs.training.spec import TrainingSpec
 
 Row: TypeAlias = dict[str, Any]
 Scale: TypeAlias = Literal["smoke", "full"]

@@ -20,8 +20,8 @@ from drs.paths import project_root
 from drs.study.claims import CLAIMS
 from drs.study.experiments import EXPERIMENTS
 from drs.study.metrics import Metric
+from drs.study.plan import plan
 from drs.study.records import Record, Run, read_records, to_frame
-from drs.study.runner import plan
 
 FEW = 5
 """A number over fewer examples than this is not compared."""

@@ -1,62 +1,276 @@
-"""Profiles: at which scale an experiment runs. Every figure says which one its numbers come from."""
+"""Profiles: every number that says how large an experiment is, and what its records may decide.
+
+This is the only place that knows one profile from another. A grid (:mod:`drs.study.experiments.grids`) reads numbers
+from the profile it is given and never asks for its name. Every figure says which profile its numbers come from.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from drs.errors import pick
 
 
-@dataclass(frozen=True)
-class Profile:
-    """A scale.
+@dataclass(frozen=True, kw_only=True)
+class Anatomy:
+    """Numbers of ``anatomy``: the budget of the pictures."""
+
+    epsilon: float = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """Numbers of ``cost``.
 
     Attributes:
-        name: ``smoke``, ``quick``, ``reseeded`` or ``paper``.
+        tokens: Tokens per sequence of the language model.
+        loss_rounds: Rounds timed for each of the four shapes of the loss alone.
+        training_rounds: Rounds timed for a training step of SmallConvNet and of the ResNet.
+        batch: Images per training step.
+        resnet: Options of the ResNet.
+    """
+
+    tokens: int = 128
+    loss_rounds: tuple[int, int, int, int] = (200, 150, 60, 7)
+    training_rounds: tuple[int, int] = (100, 12)
+    batch: int = 128
+    resnet: Mapping[str, int] = field(default_factory=lambda: {"depth": 32})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stress:
+    """Numbers of ``stress``, by the names its specifications use (:func:`drs.study.experiments.stress.measure`)."""
+
+    curve_images: int = 300
+    budgets: tuple[float, ...] = (0.03, 0.05, 0.1)
+    steps: int = 20
+    step_curve: tuple[int, ...] = (10, 50, 100)
+    restarts: int = 5
+    queries: int = 1000
+    draws: int = 100
+    temperatures: tuple[float, ...] = (0.1, 1.0, 10.0, 100.0)
+    ddn_steps: int = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Theory:
+    """Numbers of ``theory``: random errors drawn for each alpha of the bound."""
+
+    draws: int = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detection:
+    """Numbers of ``detection``, by the names its specifications use. The budgets are those of the authors' code."""
+
+    epsilons: tuple[float, ...] = (0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.14, 0.16, 0.18, 0.2)
+    jsma_steps: int = 100
+    search_steps: int = 5
+    max_iterations: int = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Constant:
+    """Numbers of ``constant``, by the names its specifications use."""
+
+    constants: tuple[float, ...] = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
+    max_iterations: int = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class WhiteBox:
+    """Numbers of ``whitebox``, by the names its specifications use.
+
+    ``epsilon`` is the budget of the adaptive PGD attacks: that of the oblivious ones in the tables.
+    """
+
+    images: int = 100
+    epsilon: float = 0.1
+    steps: int = 100
+    search_steps: int = 6
+    first_iterations: int = 300
+    max_iterations: int = 300
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objectives:
+    """The networks of the RCE chapters, each trained under CE, RCE and DRS.
+
+    Attributes:
+        training: What they change in the default training.
+        colour: What they change further on colour images.
+        seeds: How many of the profile's seeds; None for all.
+        second: What a second architecture, trained from seed 0, changes further; None for no second one.
+        second_in_colour: Whether the second one is trained on colour images too.
+        target: Model options of the networks that an attacker does not know, trained from the first seed. None for the
+            attacker's own architecture trained from the next seed.
+    """
+
+    training: Mapping[str, Any]
+    colour: Mapping[str, Any] = field(default_factory=dict)
+    seeds: int | None = None
+    second: Mapping[str, Any] | None = None
+    second_in_colour: bool = True
+    target: Mapping[str, int] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """All numbers of one size of the whole study.
+
+    Attributes:
+        name: What ``--profile`` takes.
+        purpose: One line for ``drs list``.
+        decides: Whether its records may set a verdict; the later of two such profiles is the stronger one.
+        checks: The profile that it repeats from other seeds; None for a profile that stands for itself.
+        scratch: Whether a chapter may compute its runs, into ``_build``; every other profile is only read.
         dataset: Data set of the experiments on digits.
+        also_on: Further data sets that the profile is meant for.
         train_size: Training images used; None for all.
         images: Test images attacked.
         few_images: Test images of the costly attacks (minimal distances, decision-based).
         seeds: Seeds of the experiments on losses and detection.
+        master_seed: Of the hyperparameters drawn for the correlation study.
         steps: Updates of a training.
         population: Networks of the correlation study.
         epsilons: L-inf budgets of the curves.
-        purpose: One line for ``drs list``.
-        master_seed: Of the hyperparameters drawn for the correlation study.
+        variants: Losses compared, by their names in :func:`drs.study.experiments.networks.variants`; None for all.
+        stressed: Those of them whose networks get the strongest attacks.
+        resnet: Options of the ResNets among them.
+        objectives: Networks of the RCE chapters.
+        anatomy, cost, stress, theory, detection, constant, whitebox: Numbers of one experiment.
     """
 
     name: str
+    purpose: str
+    decides: bool = False
+    checks: str | None = None
+    scratch: bool = False
     dataset: str
-    train_size: int | None
+    also_on: tuple[str, ...] = ()
+    train_size: int | None = None
     images: int
     few_images: int
     seeds: tuple[int, ...]
+    master_seed: int = 2023
     steps: int
     population: int
     epsilons: tuple[float, ...]
-    purpose: str
-    master_seed: int = 2023
+    variants: tuple[str, ...] | None = None
+    stressed: tuple[str, ...] = ("ce", "drs", "label-smoothing", "logit-squeezing", "rce", "adversarial")
+    resnet: Mapping[str, int] = field(default_factory=lambda: {"depth": 8, "width": 8})
+    objectives: Objectives
+    anatomy: Anatomy = field(default_factory=Anatomy)
+    cost: Cost = field(default_factory=Cost)
+    stress: Stress = field(default_factory=Stress)
+    theory: Theory = field(default_factory=Theory)
+    detection: Detection = field(default_factory=Detection)
+    constant: Constant = field(default_factory=Constant)
+    whitebox: WhiteBox = field(default_factory=WhiteBox)
 
 
 CURVE = (0.0, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2)
-QUICK = Profile("quick", "mnist5k", None, 300, 100, (0, 1, 2), 540, 60, CURVE, "the default: a laptop, from nothing")
 
-PROFILES: dict[str, Profile] = {
-    profile.name: profile
-    for profile in (
-        Profile("smoke", "mnist5k", 640, 64, 16, (0,), 40, 6, (0.0, 0.05, 0.2), "CI: does everything run"),
-        QUICK,
-        replace(
-            QUICK,
-            name="reseeded",
-            seeds=(10, 11, 12),
-            master_seed=2024,
-            purpose="quick again from other seeds, a check",
-        ),
-        Profile("paper", "mnist", None, 1000, 500, (0, 1, 2, 3, 4), 2300, 200, CURVE, "the reproduction, on a GPU"),
-    )
-}
-"""Every profile by name. ``reseeded`` sets no verdict: it shows which verdicts of ``quick`` hang on its seeds."""
+SMOKE = Profile(
+    name="smoke",
+    purpose="CI: does everything run",
+    scratch=True,
+    dataset="mnist5k",
+    train_size=640,
+    images=64,
+    few_images=16,
+    seeds=(0,),
+    steps=40,
+    population=6,
+    epsilons=(0.0, 0.05, 0.2),
+    variants=("ce", "drs", "rce", "adversarial"),
+    stressed=("ce", "drs"),
+    objectives=Objectives(training={"steps": 80}),
+    anatomy=Anatomy(epsilon=0.2),
+    cost=Cost(tokens=2, loss_rounds=(2, 2, 2, 2), training_rounds=(2, 2), batch=16, resnet={"depth": 8, "width": 4}),
+    stress=Stress(
+        curve_images=64,
+        steps=5,
+        step_curve=(5, 10),
+        restarts=2,
+        queries=50,
+        draws=5,
+        temperatures=(1.0, 10.0),
+        ddn_steps=50,
+    ),
+    theory=Theory(draws=100),
+    detection=Detection(epsilons=(0.1, 0.2), jsma_steps=5, search_steps=2, max_iterations=20),
+    constant=Constant(constants=(1.0, 100.0), max_iterations=10),
+    whitebox=WhiteBox(images=16, steps=5, search_steps=2, first_iterations=20, max_iterations=20),
+)
+QUICK = Profile(
+    name="quick",
+    purpose="the default: a laptop, from nothing",
+    decides=True,
+    dataset="mnist5k",
+    images=300,
+    few_images=100,
+    seeds=(0, 1, 2),
+    steps=540,
+    population=60,
+    epsilons=CURVE,
+    objectives=Objectives(
+        training={"steps": 1080}, second={"model": "resnet", "model_options": {"depth": 8, "width": 8}}
+    ),
+)
+RESEEDED = replace(
+    QUICK,
+    name="reseeded",
+    purpose="quick again from other seeds, a check",
+    decides=False,
+    checks=QUICK.name,
+    seeds=(10, 11, 12),
+    master_seed=2024,
+)
+PAPER = Profile(
+    name="paper",
+    purpose="the reproduction, on a GPU",
+    decides=True,
+    dataset="mnist",
+    also_on=("cifar10",),
+    images=1000,
+    few_images=500,
+    seeds=(0, 1, 2, 3, 4),
+    steps=2300,
+    population=200,
+    epsilons=CURVE,
+    resnet={"depth": 32},
+    objectives=Objectives(
+        training={
+            "model": "resnet",
+            "model_options": {"depth": 32},
+            "steps": 20_000,
+            "milestones": (10_000, 15_000),
+            "schedule": "step",
+        },
+        colour={"steps": 90_000, "milestones": (40_000, 60_000, 80_000), "augment": True},
+        seeds=3,
+        second={"model_options": {"depth": 56}},
+        second_in_colour=False,
+        target={"depth": 56},
+    ),
+    cost=Cost(tokens=512, loss_rounds=(400, 200, 100, 30), training_rounds=(300, 100)),
+    stress=Stress(curve_images=500, steps=100, step_curve=(10, 50, 100, 1000), queries=5000),
+    detection=Detection(max_iterations=1000),
+    whitebox=WhiteBox(max_iterations=1000),
+)
+
+PROFILES: dict[str, Profile] = {profile.name: profile for profile in (SMOKE, QUICK, RESEEDED, PAPER)}
+"""Every profile by name, weakest first. A check sets no verdict: it shows which verdicts depend on the seeds."""
+DEFAULT = QUICK.name
+"""What a chapter and every command show unless they are told another."""
+
+
+def deciding() -> list[Profile]:
+    """The profiles whose records may set a verdict, weakest first."""
+    return [profile for profile in PROFILES.values() if profile.decides]
 
 
 def get_profile(name: str) -> Profile:

@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from drs.errors import RecordError, UsageError
-from drs.paths import project_root, results_root
+from drs.paths import checkout, results_root
+from drs.training.folders import without_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,10 +56,11 @@ class Run:
     def __post_init__(self) -> None:
         object.__setattr__(self, "spec", rounded(self.spec))
 
-    @property
+    @cached_property
     def key(self) -> str:
-        """Sixteen hexadecimal digits that change with anything that decides the result."""
-        return digest([self.experiment, self.version, self.spec])[:16]
+        """Sixteen hexadecimal digits that change with anything that decides the result; the path of a folder of images
+        does not, its content does."""
+        return digest(identity([self.experiment, self.version, self.spec]))[:16]
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,15 @@ def rounded(value: object) -> Any:
     raise UsageError(f"expected a specification of plain JSON values, got {type(value).__name__}")
 
 
+def identity(value: Any) -> Any:
+    """Plain JSON values with the paths of folders of images left out (:func:`drs.training.folders.without_path`)."""
+    if isinstance(value, Mapping):
+        return {key: identity(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [identity(item) for item in value]
+    return without_path(value) if isinstance(value, str) else value
+
+
 def canonical(value: object) -> str:
     """JSON with sorted keys and no spaces: equal values, equal text."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=True)
@@ -121,16 +132,20 @@ def digest(value: object) -> str:
 
 @lru_cache(maxsize=1)
 def code_commit() -> str:
-    """The commit the code is at (``$DRS_COMMIT`` where there is no git), or ``unknown``."""
+    """The commit the code is at (``$DRS_COMMIT`` where there is no git), or ``unknown``.
+
+    A repository that only surrounds this package, or from which it is called, is somebody else's: ``unknown``.
+    """
     if os.environ.get("DRS_COMMIT"):
         return os.environ["DRS_COMMIT"]
+    ours = checkout()
 
     def git(*words: str) -> str:
-        return subprocess.run(
-            ["git", *words], cwd=project_root(), capture_output=True, text=True, check=True
-        ).stdout.strip()
+        return subprocess.run(["git", *words], cwd=ours, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
+        if ours is None or Path(git("rev-parse", "--show-toplevel")).resolve() != ours:
+            return "unknown"
         changed = git("status", "--porcelain", "--untracked-files=no", "--", "drs")
         return git("rev-parse", "--short=12", "HEAD") + ("+changes" if changed else "")
     except (OSError, subprocess.CalledProcessError):
@@ -168,6 +183,21 @@ def has_record(run: Run, profile: str, results: Path | None = None) -> bool:
     except OSError as error:
         raise UsageError(f"cannot read the folder of records {path.parent}: {error}") from error
     return True
+
+
+def recorded_keys(experiment: str, profile: str, results: Path) -> set[str]:
+    """The keys under which an experiment has records under a profile, on whatever data set; none is opened.
+
+    Raises:
+        UsageError: The folder they belong in cannot be read, or is no folder.
+    """
+    folder = results / profile / experiment
+    try:
+        return {path.stem for path in folder.iterdir() if path.suffix == ".json"}
+    except FileNotFoundError:
+        return set()
+    except OSError as error:
+        raise UsageError(f"cannot read the folder of records {folder}: {error}") from error
 
 
 def _write_atomically(path: Path, content: bytes) -> None:
@@ -274,23 +304,36 @@ def flat(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def _row(record: Record) -> dict[str, Any]:
+    spec, metrics = flat("", record.run.spec), dict(record.metrics)
+    origin = {
+        "experiment": record.run.experiment,
+        "profile": record.profile,
+        "key": record.run.key,
+        "seconds": record.seconds,
+        "device": record.device,
+        "commit": record.commit,
+        "utc": record.utc,
+        "torch": record.versions.get("torch", "unknown"),
+    }
+    if taken := origin.keys() & (spec.keys() | metrics.keys()):
+        raise UsageError(
+            f"expected other names for numbers of {record.run.experiment!r} than {', '.join(sorted(taken))}, "
+            "which say where a record comes from"
+        )
+    both = {f"spec.{name}": value for name, value in spec.items() if name in metrics}
+    return origin | spec | metrics | both
+
+
 def to_frame(records: Iterable[Record]) -> pd.DataFrame:
-    """One row a record: specification (nested keys joined by dots), metrics, and where they come from."""
+    """One row per record: specification (nested keys joined by dots), metrics, and where they come from.
+
+    A name that a specification and its metrics share, such as ``images`` (asked for, and attacked), is the metric; what
+    was asked for is then under ``spec.images``.
+
+    Raises:
+        UsageError: A specification or a metric has the name of a column that says where a record comes from.
+    """
     import pandas as pd
 
-    rows = [
-        {
-            "experiment": record.run.experiment,
-            "profile": record.profile,
-            "key": record.run.key,
-            **flat("", record.run.spec),
-            **record.metrics,
-            "seconds": record.seconds,
-            "device": record.device,
-            "commit": record.commit,
-            "utc": record.utc,
-            "torch": record.versions.get("torch", "unknown"),
-        }
-        for record in records
-    ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame([_row(record) for record in records])

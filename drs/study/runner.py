@@ -26,17 +26,9 @@ from tqdm import tqdm
 from drs.errors import Diverged, UsageError
 from drs.paths import results_root
 from drs.study.experiments import Context, Outcome, get_experiment
-from drs.study.profiles import get_profile
-from drs.study.records import (
-    Record,
-    Run,
-    code_commit,
-    has_record,
-    package_versions,
-    read_records,
-    write_record,
-)
-from drs.training.datasets import check_dataset_name
+from drs.study.plan import missing, plan
+from drs.study.records import Record, Run, code_commit, package_versions, write_record
+from drs.study.results import Results
 
 ATTEMPTS = 3
 """How often a run is tried whose worker dies."""
@@ -66,27 +58,6 @@ def describe_device(device: torch.device) -> str:
         return torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()
     return f"{platform.machine()} CPU, {threads} thread{'s' * (threads > 1)}" if device.type == "cpu" else device.type
-
-
-def plan(experiment: str, profile: str, *, dataset: str | None = None) -> list[Run]:
-    """The runs of an experiment under a profile, in order.
-
-    Args:
-        dataset: Another data set than the profile's own, such as ``folder:PATH``.
-
-    Raises:
-        UsageError: An unknown experiment, profile or data set.
-    """
-    definition = get_experiment(experiment)
-    scale = get_profile(profile)
-    if dataset is not None:
-        check_dataset_name(dataset)
-    return [Run(definition.name, definition.version, spec) for spec in definition.specs(scale, dataset)]
-
-
-def missing(runs: Sequence[Run], profile: str, results: Path | None = None) -> list[Run]:
-    """The runs that have no record yet."""
-    return [run for run in runs if not has_record(run, profile, results)]
 
 
 _ONE_RUN = threading.RLock()
@@ -215,9 +186,10 @@ def run_missing(
     """Compute the runs that have no record.
 
     Args:
-        runs: From :func:`plan`.
+        runs: From :func:`drs.study.plan.plan`.
         profile: Whose folder the records go to.
-        workers: Worker processes; 1 is this process; None for one a processor (or a GPU's one), fewer for few runs.
+        workers: Worker processes; 1 is this process. None: one per CPU core (one in all on a GPU), fewer when there
+            are few runs.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
         results: Root of the records.
         scheduler: Address of a Dask scheduler; overrides ``workers``.
@@ -253,26 +225,18 @@ def run_missing(
     return len(todo)
 
 
-def ensure(experiment: str, profile: str = "quick", *, progress: bool = True, arrays: bool = False) -> list[Record]:
-    """The records of an experiment: read where they exist, computed where they do not.
-
-    This is what the first cell of every notebook calls.
+def ensure(experiment: str, profile: str, results: Path, *, arrays: bool = False) -> list[Record]:
+    """The records of an experiment under ``results``: read where they exist, computed where they do not.
 
     Args:
         experiment: Name of an experiment (``drs list`` shows them).
-        profile: ``smoke``, ``quick`` or ``paper``.
-        progress: Show a bar while computing.
+        profile: Name of a profile.
+        results: Root of the records.
         arrays: Read the arrays too.
 
     Raises:
         UsageError: An unknown name.
         RecordError: A damaged record.
     """
-    runs = plan(experiment, profile)
-    run_missing(runs, profile, progress=progress, label=f"{experiment} ({profile})")
-    return read_records(runs, profile, arrays=arrays)
-
-
-def existing(experiment: str, profile: str, *, dataset: str | None = None, arrays: bool = False) -> list[Record]:
-    """The records of an experiment that exist under a profile; computes nothing."""
-    return read_records(plan(experiment, profile, dataset=dataset), profile, arrays=arrays)
+    run_missing(plan(experiment, profile), profile, results=results, label=f"{experiment} ({profile})")
+    return Results(results).records(experiment, profile, arrays=arrays)

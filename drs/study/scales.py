@@ -1,7 +1,7 @@
-"""At which scales an experiment has been run in full, and showing a chapter's figures at each of them.
+"""Showing a chapter's figures at every scale at which its experiment has been run in full.
 
-A scale is a profile and a data set. Records of ``paper``, or of another data set, appear beside those of ``quick`` in
-every figure, table and verdict as soon as they are there; no chapter has to be changed for them.
+Records of ``paper``, or of another data set, appear beside those of ``quick`` in every figure, table and verdict as
+soon as they are there; no chapter has to be changed for them.
 """
 
 from __future__ import annotations
@@ -11,61 +11,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from drs.study.profiles import get_profile
+from drs.paths import scratch_results_root
+from drs.study.plan import Scale
+from drs.study.profiles import DEFAULT, get_profile
 from drs.study.records import Record, to_frame
-from drs.study.runner import ensure, existing, missing, plan
-from drs.training.datasets import DATASETS
+from drs.study.results import Results
 
 if TYPE_CHECKING:
     import pandas as pd
-
-DECIDING = ("quick", "paper")
-"""Profiles whose records may set a verdict, weakest first; ``smoke`` never does, ``reseeded`` only checks."""
-
-
-@dataclass(frozen=True)
-class Scale:
-    """A profile on a data set.
-
-    Attributes:
-        profile: Name of the profile.
-        dataset: Name of the data set; the profile's own unless the runs were told another.
-    """
-
-    profile: str
-    dataset: str
-
-    def __str__(self) -> str:
-        return f"{self.profile}, {self.dataset}"
-
-    @property
-    def paper_dataset(self) -> str:
-        """The data set of the papers that is nearest to this one."""
-        return "cifar10" if self.dataset.startswith("cifar") else "mnist"
-
-    def records(self, experiment: str, *, arrays: bool = False) -> list[Record]:
-        """The records of an experiment that exist at this scale."""
-        return existing(experiment, self.profile, dataset=self.dataset, arrays=arrays)
-
-
-def complete_scales(experiment: str) -> list[Scale]:
-    """The deciding scales at which every run of an experiment has a record: the profile's own data set first.
-
-    Raises:
-        UsageError: No experiment of that name.
-    """
-    found, seen = [], set()
-    for profile in DECIDING:
-        own = get_profile(profile).dataset
-        for dataset in (own, *(name for name in DATASETS if name != own)):
-            runs = plan(experiment, profile, dataset=dataset)
-            if missing(runs[:1], profile) or missing(runs, profile):
-                continue
-            keys = frozenset(run.key for run in runs)
-            if (profile, keys) not in seen:  # an experiment without data is the same runs whatever the data set
-                found.append(Scale(profile, dataset))
-            seen.add((profile, keys))
-    return found
 
 
 @dataclass(frozen=True)
@@ -77,7 +30,7 @@ class Shown:
 
     @cached_property
     def frame(self) -> pd.DataFrame:
-        """One row a record."""
+        """One row per record."""
         return to_frame(self.records)
 
 
@@ -109,22 +62,34 @@ class Everywhere:
         return None
 
 
-def at_every_scale(experiment: str, profile: str = "quick", *, arrays: bool = False) -> Everywhere:
-    """What the first cell of a chapter asks for: the records under ``profile``, computed where they are missing, and
-    those of every other complete deciding scale (beside ``smoke`` none is shown).
+def at_every_scale(experiment: str, profile: str = DEFAULT, *, arrays: bool = False) -> Everywhere:
+    """What the first cell of a chapter asks for: the records under ``profile``, and those of every other complete
+    deciding scale if ``profile`` decides too.
+
+    Records are read, never computed: the committed ones are made by ``drs run`` only. A scratch profile (``smoke``) is
+    the exception: its runs are computed here, into ``_build/smoke/results`` (or ``$DRS_RESULTS``).
 
     Args:
         experiment: Name of an experiment.
-        profile: ``smoke``, ``quick``, ``reseeded`` or ``paper``.
+        profile: Name of a profile.
         arrays: Read the arrays too.
 
     Raises:
-        UsageError: An unknown name.
+        UsageError: An unknown name, or a missing record: the sentence names the command that computes it.
         RecordError: A damaged record.
     """
-    own = Scale(profile, get_profile(profile).dataset)
-    every = [Shown(own, ensure(experiment, profile, arrays=arrays))]
-    if profile in DECIDING:
-        others = (scale for scale in complete_scales(experiment) if scale != own)
-        every += [Shown(scale, scale.records(experiment, arrays=arrays)) for scale in others]
+    chosen, results = get_profile(profile), Results()
+    if chosen.scratch:
+        from drs.study.runner import ensure
+
+        records = ensure(experiment, profile, scratch_results_root(), arrays=arrays)
+    else:
+        records = results.required(experiment, profile, arrays=arrays)
+    own = Scale(profile, chosen.dataset)
+    every = [Shown(own, records)]
+    if chosen.decides:
+        for scale in results.complete(experiment):
+            if scale != own:
+                found = results.records(experiment, scale.profile, dataset=scale.dataset, arrays=arrays)
+                every.append(Shown(scale, found))
     return Everywhere(every)

@@ -15,8 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from drs.errors import DataError, UsageError, unknown
+from drs.catalog import check_dataset_name
+from drs.errors import DataError, UsageError
 from drs.paths import data_root
+from drs.training.folders import PREFIX, content, parts
 
 VALIDATION = 1000
 """Training images held out for thresholds, at most an eighth of the training set."""
@@ -189,9 +191,11 @@ def _read_folder(folder: Path) -> tuple[Split, list[str]]:
     return Split(torch.stack(images), torch.tensor(source.targets)), source.classes
 
 
-def _folder(name: str, path: Path) -> Dataset:
+def _folder(name: str, path: Path, digest: str | None = None) -> Dataset:
     if not path.is_dir():
         raise DataError(f"data set {name!r}: expected a folder at {path}, found none")
+    if digest is not None and content(path, name) != digest:
+        raise DataError(f"data set {name!r}: the images in {path} were changed since; start again with folder:{path}")
     if not (path / "train").is_dir():
         split, classes = _read_folder(path)
         return _assemble(name, classes, split, None)
@@ -218,30 +222,22 @@ DATASETS: dict[str, Callable[[str, Path], Dataset]] = {
 FETCHABLE = ("mnist", "fashion_mnist", "cifar10", "cifar100", "svhn")
 
 
-def check_dataset_name(name: str) -> None:
-    """Refuse a name that :func:`load_dataset` would not know, without reading any data.
-
-    Raises:
-        UsageError: Neither a registered name nor ``folder:PATH``.
-    """
-    if not name.startswith("folder:") and name not in DATASETS:
-        raise unknown("data set", name, [*DATASETS, "folder:PATH"])
-
-
 def load_dataset(name: str, root: Path | None = None) -> Dataset:
     """Read a data set.
 
     Args:
-        name: A key of :data:`DATASETS` or ``folder:PATH``.
+        name: A key of :data:`DATASETS`, ``folder:PATH``, or ``folder:PATH#DIGEST`` as
+            :func:`drs.training.folders.identified` gives it.
         root: The data root; :func:`drs.paths.data_root` by default.
 
     Raises:
         UsageError: An unknown name.
-        DataError: Missing (the sentence says which command fetches it) or corrupt (it names the file).
+        DataError: Missing (the sentence says which command fetches it), corrupt (it names the file), or a folder
+            whose content is not that of its digest.
     """
     check_dataset_name(name)
-    if name.startswith("folder:"):
-        return _folder(name, Path(name.removeprefix("folder:")))
+    if name.startswith(PREFIX):
+        return _folder(name, *parts(name))
     return DATASETS[name](name, data_root() if root is None else root)
 
 

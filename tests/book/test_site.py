@@ -18,8 +18,7 @@ from check_browser import BROWSER, COLOURS, PHONE, axe, visit
 
 from drs.detection import auc
 from drs.pages.figures.rce_paper import arms
-from drs.study.records import to_frame
-from drs.study.runner import existing
+from drs.study.results import Results
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -171,7 +170,7 @@ def test_a_reader_without_a_mouse_can_walk_and_always_sees_where_she_is(browser:
 
 @in_browser
 def test_weight_and_epsilon_move_the_picture_by_keyboard(browser: Browser, address: str) -> None:
-    frame = to_frame(existing("losses", "quick"))
+    frame = Results().frame("losses", "quick")
     with visit(browser, address, "notebooks/03_drs_loss.html", width=PHONE, dark=True) as seen:
         assert seen.errors == []
         explorer = seen.page.locator(".explorer")
@@ -196,7 +195,7 @@ def test_weight_and_epsilon_move_the_picture_by_keyboard(browser: Browser, addre
 
 @in_browser
 def test_the_threshold_moves_along_the_roc_curve(browser: Browser, address: str) -> None:
-    records = existing("detection", "quick", arrays=True)[:3]
+    records = Results().records("detection", "quick", arrays=True)[:3]
     with visit(browser, address, "notebooks/08_detection.html") as seen:
         text = seen.page.locator(".explorer-text")
         for loss, name, attack, metric, label in (

@@ -10,7 +10,7 @@ from drs.pages.figures import style
 from drs.pages.figures.correlation import correlation_map, scatter, scatter_losses
 from drs.pages.figures.drs_paper import ABLATIONS, ablations
 from drs.pages.tables import correlation_table
-from drs.study.experiments.losses import variants
+from drs.study.experiments.networks import variants
 
 X = np.arange(10.0)
 NETWORKS = pd.DataFrame(

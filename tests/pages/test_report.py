@@ -14,9 +14,10 @@ from drs.pages import report
 from drs.study.claims import CLAIMS, Finding, finding, get_claim
 from drs.study.claims.base import Judgement
 from drs.study.experiments import EXPERIMENTS, Context, Experiment, Outcome, Spec
+from drs.study.plan import plan
 from drs.study.profiles import Profile
-from drs.study.records import Record, to_frame, write_record
-from drs.study.runner import existing, plan
+from drs.study.records import Record, write_record
+from drs.study.results import Results
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -163,11 +164,11 @@ def test_the_committed_records_bear_out_what_the_page_says_of_them() -> None:
         "C4": "not reproduced",
         "C5": "not reproduced",
     }
-    area = to_frame(existing("losses", "quick")).groupby("variant")["worst_area"].mean()
+    area = Results().frame("losses", "quick").groupby("variant")["worst_area"].mean()
     assert area["resnet-drs"] > area["resnet-ce"]
     assert area["mlp-drs"] < area["mlp-ce"]
-    trained = to_frame(existing("theory", "quick"))
+    trained = Results().frame("theory", "quick")
     assert 1 < trained.loc[trained["network.loss"] == "rce", "slope"].iloc[0] < 1.9  # below the theorem's 2
-    stress = to_frame(existing("stress", "quick"))
+    stress = Results().frame("stress", "quick")
     rce = stress[stress["variant"] == "rce"]
     assert (rce["ce@0.05"] > rce["margin@0.05"]).all()  # plain cross-entropy flatters RCE

@@ -44,7 +44,9 @@ def test_smoke_measures_what_needs_no_other_library() -> None:
 def test_wrong_names_and_missing_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="unknown benchmark 'speed': expected one of carlini_wagner, jsma"):
         list(attacks.run("smoke", CPU, "speed"))
-    with pytest.raises(UsageError, match="expected nothing_at_all to be installed: run 'make bench', which installs it"):
+    with pytest.raises(
+        UsageError, match="expected nothing_at_all to be installed: run 'make bench', which installs it"
+    ):
         attacks._library("nothing_at_all")
 
 

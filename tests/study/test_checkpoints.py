@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,12 +11,15 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from drs.errors import RecordError, UsageError
 from drs.study import checkpoints
 from drs.study.checkpoints import trained
-from drs.training.loop import Training, TrainingSpec, train
+from drs.training.loop import Training, train
 from drs.training.models import ReverseLogits
+from drs.training.spec import TrainingSpec
+from tests.training.test_datasets_folder import write_images
 
 CPU = torch.device("cpu")
 SPEC = TrainingSpec(train_size=64, model_options={"width": 4, "depth": 1}, steps=3, batch_size=16, seed=5)
@@ -140,6 +144,51 @@ def test_a_damaged_checkpoint_is_named_and_not_trained_over(
     assert calls == [SPEC, SPEC]
     trained(SPEC, CPU)
     assert calls == [SPEC, SPEC]
+
+
+def test_no_flipped_bit_is_used(folder: Path, calls: list[TrainingSpec]) -> None:
+    """300 single bits over the whole file, header and weights: each is refused by name."""
+    trained(SPEC, CPU)
+    (path,) = files(folder)
+    whole = path.read_bytes()
+    draw = random.Random(0)
+    header = 8 + int.from_bytes(whole[:8], "little")
+    for place in [*draw.sample(range(8 * header), 100), *draw.sample(range(8 * header, 8 * len(whole)), 200)]:
+        flipped = bytearray(whole)
+        flipped[place // 8] ^= 1 << place % 8
+        path.write_bytes(flipped)
+        with pytest.raises(RecordError, match=r"is damaged: .*delete it and run again"):
+            trained(SPEC, CPU)
+    path.write_bytes(whole)
+    trained(SPEC, CPU)
+    assert calls == [SPEC]
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(weights: object, path: Path, **_: object) -> None:
+        path.write_bytes(b"half")
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(checkpoints, "save_file", full)
+    with pytest.raises(UsageError, match=r"^cannot write the checkpoint .*: .*No space left on device"):
+        trained(SPEC, CPU)
+    assert [path.suffix for path in folder.iterdir()] == [".lock"]
+
+
+def test_changed_images_get_a_network_of_their_own(tmp_path: Path, calls: list[TrainingSpec]) -> None:
+    own = tmp_path / "own"
+    write_images(own, ["a", "b"], 40, size=(8, 8))
+    spec = replace(SPEC, dataset=f"folder:{own}", train_size=None)
+    first = trained(spec, CPU)
+    own.rename(tmp_path / "moved")
+    again = trained(replace(spec, dataset=f"folder:{tmp_path / 'moved'}"), CPU)
+    assert (len(calls), again.loss) == (1, first.loss)
+    (tmp_path / "moved").rename(own)
+    for path in (own / "a").iterdir():
+        path.write_bytes((own / "b" / path.name).read_bytes())
+    changed = trained(spec, CPU)
+    assert len(calls) == 2
+    assert changed.loss != first.loss
 
 
 def test_a_training_that_fails_leaves_no_checkpoint(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,9 +19,9 @@ from drs.study.claims.base import Judgement
 from drs.study.drift import Comparison, Difference, compare, differences, examples, name
 from drs.study.experiments import EXPERIMENTS, Context, Experiment, Outcome, Spec
 from drs.study.metrics import KINDS, Metric
+from drs.study.plan import plan
 from drs.study.profiles import Profile
 from drs.study.records import Record, read_record, write_record
-from drs.study.runner import plan
 
 Write = Callable[..., Path]
 

@@ -17,13 +17,15 @@ import torch
 from drs.errors import UsageError
 from drs.evaluation.accuracy import logits_of
 from drs.losses import get_loss
-from drs.study.experiments import EXPERIMENTS, Context, Spec, correlation, get_experiment, losses, whitebox
+from drs.study.experiments import EXPERIMENTS, Context, Spec, get_experiment, grids, networks, whitebox
+from drs.study.plan import plan
 from drs.study.profiles import PROFILES, get_profile
 from drs.study.records import Run
-from drs.study.runner import compute, plan
+from drs.study.runner import compute
 from drs.training.datasets import DATASETS, Dataset
-from drs.training.loop import Training, TrainingSpec
+from drs.training.loop import Training
 from drs.training.models import Network, build_model
+from drs.training.spec import TrainingSpec
 
 CPU = torch.device("cpu")
 BOTH = pytest.mark.parametrize("profile", sorted(PROFILES))
@@ -89,10 +91,10 @@ def test_smoke_is_small_and_the_profiles_do_not_share_runs(name: str) -> None:
 
 @ALL
 def test_another_data_set_reaches_every_network(name: str) -> None:
-    specs = [run.spec for run in plan(name, "smoke", dataset="folder:/there")]
+    specs = [run.spec for run in plan(name, "smoke", dataset="svhn")]
     found = [network["dataset"] for spec in specs for network in networks_in(spec)]
     assert len(specs) == len(plan(name, "smoke"))
-    assert set(found) <= {"folder:/there"}
+    assert set(found) <= {"svhn"}
     if networks_in([dict(run.spec) for run in plan(name, "smoke")]):
         assert found
 
@@ -210,16 +212,16 @@ BASE = {"batch_size": 128, "model": "small_conv", "warmup": 0.0, "adversarial": 
 
 @pytest.mark.parametrize("variant", EXPECTED)
 def test_what_a_variant_changes_and_nothing_else(variant: str) -> None:
-    spec = losses.network(PROFILES["quick"], "mnist5k", variant, 2).as_dict()
+    spec = networks.variant_network(PROFILES["quick"], "mnist5k", variant, 2).as_dict()
     for key, value in (BASE | EXPECTED[variant]).items():
         assert spec[key] == value, key
     assert (spec["seed"], spec["dataset"], spec["train_size"]) == (2, "mnist5k", None)
 
 
-@pytest.mark.parametrize("variant", losses.variants())
+@pytest.mark.parametrize("variant", networks.variants())
 @BOTH
 def test_every_variant_can_be_trained_at_the_same_budget(variant: str, profile: str) -> None:
-    spec = losses.network(PROFILES[profile], "mnist5k", variant, 0)
+    spec = networks.variant_network(PROFILES[profile], "mnist5k", variant, 0)
     assert set(spec.loss_options) <= set(inspect.signature(get_loss(spec.loss).function).parameters)
     z = torch.randn(6, 10, generator=torch.Generator().manual_seed(0))
     assert bool(get_loss(spec.loss).function(z, torch.arange(6), **spec.loss_options).isfinite())
@@ -234,12 +236,12 @@ def test_every_variant_can_be_trained_at_the_same_budget(variant: str, profile: 
 def test_the_losses_grid_holds_every_variant_at_every_seed_the_chapters_own_first() -> None:
     specs = [run.spec for run in plan("losses", "quick")]
     assert [(s["variant"], s["network"]["seed"]) for s in specs] == [
-        (variant, seed) for variant in losses.variants() for seed in (0, 1, 2)
+        (variant, seed) for variant in networks.variants() for seed in (0, 1, 2)
     ]
     assert [s["variant"] for s in specs[:6]] == ["ce"] * 3 + ["drs"] * 3
-    assert tuple(losses.variants())[:2] == losses.MAIN == ("ce", "drs")
+    assert tuple(networks.variants())[:2] == networks.MAIN == ("ce", "drs")
     assert {"ce", "drs"} <= {run.spec["variant"] for run in plan("losses", "smoke")}
-    assert losses.network(PROFILES["paper"], "mnist", "resnet-drs", 0).model_options == {"depth": 32}
+    assert networks.variant_network(PROFILES["paper"], "mnist", "resnet-drs", 0).model_options == {"depth": 32}
     assert all(s["epsilons"][0] == 0.0 and s["epsilons"] == sorted(s["epsilons"]) for s in specs)
 
 
@@ -248,10 +250,10 @@ def test_the_losses_grid_holds_every_variant_at_every_seed_the_chapters_own_firs
 
 def test_the_population_does_not_depend_on_its_size_and_is_the_same_every_time() -> None:
     quick = PROFILES["quick"]
-    few, many = (correlation.grid(replace(quick, population=n), "mnist5k") for n in (5, 80))
+    few, many = (grids.correlation(replace(quick, population=n), "mnist5k") for n in (5, 80))
     assert (len(few), len(many)) == (5, 80)
-    assert many[:5] == few == correlation.grid(replace(quick, population=5), "mnist5k")
-    assert correlation.member(replace(quick, master_seed=1), "mnist5k", 3) != correlation.member(quick, "mnist5k", 3)
+    assert many[:5] == few == grids.correlation(replace(quick, population=5), "mnist5k")
+    assert networks.member(replace(quick, master_seed=1), "mnist5k", 3) != networks.member(quick, "mnist5k", 3)
     assert len(plan("correlation", "quick")) >= 40
 
 
@@ -266,7 +268,7 @@ def test_a_member_is_drawn_from_its_own_generator() -> None:
         math.exp(draw.uniform(*map(math.log, (1e-5, 1e-2)))),
     )
     batch, share = draw.choice([64, 128, 256]), draw.uniform(0.3, 1.5)
-    spec = correlation.member(PROFILES["quick"], "mnist5k", 7)
+    spec = networks.member(PROFILES["quick"], "mnist5k", 7)
     assert (spec.model, spec.loss, spec.seed) == ("small_conv", "ce", 7)
     assert (spec.model_options, spec.batch_size) == ({"width": width, "depth": depth}, batch)
     assert spec.learning_rate == pytest.approx(rate, rel=5e-3)
@@ -275,7 +277,7 @@ def test_a_member_is_drawn_from_its_own_generator() -> None:
 
 
 def test_the_population_covers_its_ranges() -> None:
-    members = [correlation.member(PROFILES["quick"], "mnist5k", number) for number in range(300)]
+    members = [networks.member(PROFILES["quick"], "mnist5k", number) for number in range(300)]
     assert {m.model_options["width"] for m in members} == {6, 8, 12, 16, 24, 32}
     assert {m.model_options["depth"] for m in members} == {1, 2, 3}
     assert {m.batch_size for m in members} == {64, 128, 256}

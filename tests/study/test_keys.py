@@ -19,7 +19,7 @@ SCRIPT = """
 import json
 from drs.study.experiments import EXPERIMENTS
 from drs.study.profiles import PROFILES
-from drs.study.runner import plan
+from drs.study.plan import plan
 print(json.dumps({p: {e: [run.key for run in plan(e, p)] for e in EXPERIMENTS} for p in PROFILES}, indent=1))
 """
 

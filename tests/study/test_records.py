@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import pickle
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -278,7 +279,46 @@ def test_provenance_names_commit_and_versions(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("DRS_COMMIT", "0123456789ab")
     assert records.code_commit.__wrapped__() == "0123456789ab"
     monkeypatch.delenv("DRS_COMMIT")
-    monkeypatch.setattr(records, "project_root", lambda: Path("/nowhere"))
-    assert records.code_commit.__wrapped__() == "unknown"
+    for place in (Path("/nowhere"), None):
+        monkeypatch.setattr(records, "checkout", lambda place=place: place)
+        assert records.code_commit.__wrapped__() == "unknown"
     assert {"python", "drs", "torch", "torchvision", "foolbox", "numpy"} == set(records.package_versions())
     assert "absent" not in records.package_versions().values()
+
+
+def test_the_commit_of_a_repository_around_the_package_is_not_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ZIP of the product unpacked inside somebody's repository; then a repository of its own."""
+    monkeypatch.delenv("DRS_COMMIT", raising=False)
+
+    def git(*words: str) -> str:
+        who = ("-c", "user.name=someone", "-c", "user.email=someone@example.org")
+        done = subprocess.run(["git", *who, *words], cwd=tmp_path, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    git("init", "--quiet")
+    git("commit", "--quiet", "--allow-empty", "--message", "theirs")
+    ours = tmp_path / "unpacked"
+    ours.mkdir()
+    monkeypatch.setattr(records, "checkout", lambda: ours)
+    assert records.code_commit.__wrapped__() == "unknown"
+    monkeypatch.setattr(records, "checkout", lambda: tmp_path)
+    assert records.code_commit.__wrapped__() == git("rev-parse", "--short=12", "HEAD")
+
+
+def test_what_was_asked_for_and_what_was_measured_are_both_in_the_frame() -> None:
+    run = Run("tiny", 3, {"images": 64, "network": {"seed": 0}})
+    frame = to_frame([record(run, metrics={"images": 40.0}), record(RUN, metrics={"accuracy": 1.0})])
+    assert frame.loc[0, "images"] == 40.0
+    assert frame.loc[0, "spec.images"] == 64
+    assert "spec.network.seed" not in frame
+    assert "spec.accuracy" not in frame
+
+
+@pytest.mark.parametrize(("spec", "metrics"), [({"device": "cpu"}, {"x": 1.0}), ({"a": 1}, {"seconds": 2.0})])
+def test_a_number_named_like_its_origin_is_refused(spec: dict[str, Any], metrics: dict[str, float]) -> None:
+    with pytest.raises(
+        UsageError, match=r"expected other names for numbers of 'tiny' than (device|seconds), which say"
+    ):
+        to_frame([record(Run("tiny", 3, spec), metrics=metrics)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import threading
 import time
@@ -18,10 +19,12 @@ import torch
 from drs.errors import RecordError, UsageError
 from drs.study import runner
 from drs.study.experiments import EXPERIMENTS, Context, Experiment, Outcome, Spec
+from drs.study.plan import missing, plan
 from drs.study.profiles import PROFILES, Profile
-from drs.study.records import Record, Run, code_commit, package_versions, read_records, record_path, to_frame
-from drs.study.runner import compute, ensure, existing, missing, plan, resolve_device, run_missing
-from drs.training.loop import TrainingSpec
+from drs.study.records import Record, Run, code_commit, package_versions, read_records, record_path
+from drs.study.results import Results
+from drs.study.runner import compute, ensure, resolve_device, run_missing
+from drs.training.spec import TrainingSpec
 
 
 @pytest.fixture(autouse=True)
@@ -38,10 +41,6 @@ class Counter:
 
     def __init__(self) -> None:
         self.done: list[int] = []
-        self.numbers = [2, 0, 1]
-
-    def grid(self, profile: Profile, dataset: str) -> list[Spec]:
-        return [{"number": number, "dataset": dataset, "images": profile.images} for number in self.numbers]
 
     def run(self, spec: Spec, context: Context) -> Outcome:
         if spec["number"] == 13:
@@ -49,15 +48,21 @@ class Counter:
         self.done.append(spec["number"])
         return Outcome({"square": float(spec["number"] ** 2)}, {"device": torch.tensor([spec["number"]]).numpy()})
 
-    def experiment(self, version: int = 1) -> Experiment:
-        return Experiment("counter", version, "counts its calls", self.grid, self.run)
+    def register(self, *numbers: int, version: int = 1) -> None:
+        """Make it the experiment ``counter`` with one run per number."""
+
+        def grid(profile: Profile, dataset: str) -> list[Spec]:
+            return [{"number": number, "dataset": dataset, "images": profile.images} for number in numbers]
+
+        EXPERIMENTS["counter"] = Experiment("counter", version, "counts its calls", grid, self.run)
 
 
 @pytest.fixture
 def counter(monkeypatch: pytest.MonkeyPatch) -> Counter:
     """The tiny experiment, registered."""
     found = Counter()
-    monkeypatch.setitem(EXPERIMENTS, "counter", found.experiment())
+    monkeypatch.setitem(EXPERIMENTS, "counter", EXPERIMENTS["theory"])  # so that it is taken away afterwards
+    found.register(2, 0, 1)
     return found
 
 
@@ -89,12 +94,12 @@ def test_a_changed_specification_and_a_raised_version_are_computed_anew(
     counter: Counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here(plan("counter", "smoke"))
-    counter.numbers = [0, 7]
+    counter.register(0, 7)
     here(plan("counter", "smoke"))
     assert counter.done == [2, 0, 1, 7]
-    monkeypatch.setitem(EXPERIMENTS, "counter", counter.experiment(version=2))
+    counter.register(0, 7, version=2)
     assert len(missing(plan("counter", "smoke"), "smoke")) == 2
-    assert existing("counter", "smoke") == []
+    assert Results().records("counter", "smoke") == []
     here(plan("counter", "smoke"))
     assert counter.done == [2, 0, 1, 7, 0, 7]
     monkeypatch.setitem(PROFILES, "smoke", replace(PROFILES["smoke"], images=3))
@@ -102,42 +107,45 @@ def test_a_changed_specification_and_a_raised_version_are_computed_anew(
     assert counter.done == [2, 0, 1, 7, 0, 7, 0, 7]
 
 
-def test_profiles_and_data_sets_do_not_mix(counter: Counter) -> None:
+def test_profiles_and_data_sets_do_not_mix(counter: Counter, tmp_path: Path) -> None:
     here(plan("counter", "smoke"))
-    assert existing("counter", "quick") == []
+    assert Results().records("counter", "quick") == []
     assert {run.spec["dataset"] for run in plan("counter", "smoke")} == {"mnist5k"}
-    other = plan("counter", "smoke", dataset="folder:/some/where")
-    assert {run.spec["dataset"] for run in other} == {"folder:/some/where"}
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "one.png").write_bytes(b"an image")
+    other = plan("counter", "smoke", dataset=f"folder:{tmp_path / 'own'}")
+    digest = hashlib.sha256(b"one.png\x008\x00an image").hexdigest()[:16]
+    assert {run.spec["dataset"] for run in other} == {f"folder:{tmp_path / 'own'}#{digest}"}
     assert missing(other, "smoke") == other
 
 
-def test_ensure_and_existing(counter: Counter) -> None:
-    assert existing("counter", "smoke") == []
-    assert existing("counter", "smoke") == []
+def test_ensure_computes_once_and_results_only_read(counter: Counter, folders: Path) -> None:
+    assert Results().records("counter", "smoke") == []
+    assert Results().records("counter", "smoke") == []
     assert counter.done == []
-    counter.numbers = [3]
-    first = ensure("counter", "smoke", progress=False)
-    second = ensure("counter", "smoke", progress=False, arrays=True)
+    counter.register(3)
+    first = ensure("counter", "smoke", folders)
+    second = ensure("counter", "smoke", folders, arrays=True)
     assert counter.done == [3]
-    assert [r.metrics for r in first] == [r.metrics for r in existing("counter", "smoke")] == [{"square": 9.0}]
+    assert [r.metrics for r in first] == [r.metrics for r in Results().records("counter", "smoke")] == [{"square": 9.0}]
     assert dict(first[0].arrays) == {}
     assert int(second[0].arrays["device"][0]) == 3
-    table = to_frame(existing("counter", "smoke"))
+    table = Results().frame("counter", "smoke")
     assert list(table["number"]) == [3]
     assert list(table["square"]) == [9.0]
     assert list(table["commit"]) == ["tests"] or code_commit() != "tests"
     path = record_path(first[0].run, "smoke")
     path.write_text(path.read_text().replace("9.0", "8.0"))
     with pytest.raises(RecordError, match=first[0].run.key):
-        ensure("counter", "smoke", progress=False)
+        ensure("counter", "smoke", folders)
 
 
 def test_what_a_run_refuses_is_told_and_what_was_done_before_stays(counter: Counter) -> None:
-    counter.numbers = [4, 13, 5]
+    counter.register(4, 13, 5)
     with pytest.raises(UsageError, match="expected a lucky number, got 13"):
         here(plan("counter", "smoke"))
     assert counter.done == [4]
-    assert [r.run.spec["number"] for r in existing("counter", "smoke")] == [4]
+    assert [r.run.spec["number"] for r in Results().records("counter", "smoke")] == [4]
 
 
 def test_a_record_says_how_it_came_to_be(counter: Counter) -> None:
@@ -270,7 +278,7 @@ def test_a_cluster_that_is_not_there_or_fails_is_one_sentence(
         with pytest.raises(UsageError, match=f"no Dask scheduler answers at {address}: "):
             here(plan("counter", "smoke"), scheduler=address)
     assert not folders.exists()
-    counter.numbers = [13]
+    counter.register(13)
     options: dict[str, Any] = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": None}
     with distributed.LocalCluster(**options) as cluster:
         with pytest.raises(UsageError, match="expected a lucky number, got 13"):

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from drs.study.experiments import EXPERIMENTS, Context, Experiment, Outcome, Spec
+from drs.study.plan import plan
 from drs.study.profiles import Profile
 from drs.study.records import Run, read_records, record_path
-from drs.study.runner import plan, run_missing
+from drs.study.runner import run_missing
 
 SWEEP = '''
 """drs with one more experiment; worker processes import this file too."""
@@ -26,7 +27,7 @@ import os
 import time
 from pathlib import Path
 
-from drs import runner
+from drs.study import runner
 from drs.cli import main
 from drs.study.experiments import EXPERIMENTS, Experiment, Outcome
 

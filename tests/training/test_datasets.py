@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from drs.catalog import check_dataset_name
 from drs.errors import DataError, UsageError
 from drs.training.datasets import (
     DATASETS,
     FETCHABLE,
     Dataset,
     Split,
-    check_dataset_name,
     fetch_dataset,
     load_dataset,
     stratified_order,

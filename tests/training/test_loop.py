@@ -13,8 +13,9 @@ from torch.nn import functional as F
 
 from drs.losses import Loss, drs_loss
 from drs.training.datasets import Dataset
-from drs.training.loop import TrainingSpec, _inner_pgd, _parameter_groups, as_classifier, crop_and_flip, train
+from drs.training.loop import _inner_pgd, _parameter_groups, as_classifier, crop_and_flip, train
 from drs.training.models import Network, ReverseLogits, build_model
+from drs.training.spec import TrainingSpec
 
 SMALL = TrainingSpec(model="mlp", model_options={"width": 8}, steps=6, batch_size=32, seed=4)
 

@@ -14,7 +14,8 @@ from torch.nn import functional as F
 from drs.errors import Diverged, UsageError
 from drs.losses import Loss
 from drs.training.datasets import Dataset
-from drs.training.loop import TrainingSpec, train
+from drs.training.loop import train
+from drs.training.spec import TrainingSpec
 
 SMALL = TrainingSpec(model="mlp", model_options={"width": 8}, steps=6, batch_size=32, seed=4)
 

@@ -13,15 +13,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from drs.catalog import PUBLISHED_WEIGHT
 from drs.detection import auc, roc
-from drs.losses import PUBLISHED_WEIGHT
 from drs.pages.figures import style
 from drs.pages.figures.drs_paper import epsilons
 from drs.pages.figures.numbers import MIME as NUMBERS
 from drs.pages.figures.numbers import tables
 from drs.pages.figures.rce_paper import METRIC_NAMES, arms, title
 from drs.statistics import mean_interval
-from drs.study.experiments.losses import ATTACKS, WEIGHTS
+from drs.study.experiments.grids import CURVE_ATTACKS
+from drs.study.experiments.networks import WEIGHTS
 from drs.study.records import Record
 
 MIME = "application/vnd.drs.explorer+json"
@@ -51,8 +52,8 @@ def weight_explorer(frame: pd.DataFrame) -> Explorer:
     names = {0.0: "ce"} | {w: "drs" if w == PUBLISHED_WEIGHT else f"weight-{w:g}" for w in WEIGHTS}
     found = {weight: frame[frame["variant"] == name] for weight, name in names.items()}
     found = {weight: rows for weight, rows in found.items() if len(rows)}
-    budgets = sorted({0.0, *epsilons(frame, ATTACKS[0])})
-    attacks = ("worst", *ATTACKS)
+    budgets = sorted({0.0, *epsilons(frame, CURVE_ATTACKS[0])})
+    attacks = ("worst", *CURVE_ATTACKS)
     cells = {a: [[_cell(rows, a, e) for e in budgets] for rows in found.values()] for a in attacks}
     data = {
         "kind": "weights",

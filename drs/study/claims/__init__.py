@@ -5,10 +5,9 @@ from __future__ import annotations
 from drs.errors import pick
 from drs.study.claims import drs, evaluation, rce
 from drs.study.claims.base import Claim, Finding, Judgement, no_records
-from drs.study.profiles import get_profile
-from drs.study.records import to_frame
-from drs.study.runner import existing, plan
-from drs.study.scales import Scale, complete_scales
+from drs.study.plan import Scale, plan
+from drs.study.profiles import DEFAULT, get_profile
+from drs.study.results import Results
 
 _CHAPTERS = (
     (evaluation.A0, drs.A1, drs.A2, drs.A3, drs.A4B, evaluation.C1, drs.A4A, evaluation.C2, evaluation.C3),
@@ -37,10 +36,9 @@ def finding(claim_id: str, profile: str, dataset: str | None = None) -> Finding:
         RecordError: A damaged record.
     """
     claim = get_claim(claim_id)
-    records = existing(claim.experiment, profile, dataset=dataset)
-    if len(records) < len(plan(claim.experiment, profile, dataset=dataset)):
+    frame = Results().frame(claim.experiment, profile, dataset=dataset)
+    if len(frame) < len(plan(claim.experiment, profile, dataset=dataset)):
         return Finding(claim, profile, no_records("not run"), 0, "", "")
-    frame = to_frame(records)
     seeds = int(frame["network.seed"].nunique()) if "network.seed" in frame else 1
     dataset = ", ".join(sorted(set(frame["network.dataset"].dropna()))) if "network.dataset" in frame else "no data"
     devices = ", ".join(sorted(set(frame["device"])))
@@ -49,8 +47,8 @@ def finding(claim_id: str, profile: str, dataset: str | None = None) -> Finding:
 
 def verdicts() -> list[Finding]:
     """Every claim at every deciding scale that has all its records; a claim without any appears once."""
-    scales = {name: complete_scales(name) for name in dict.fromkeys(claim.experiment for claim in CLAIMS.values())}
-    nowhere = [Scale("quick", get_profile("quick").dataset)]
+    scales = {name: Results().complete(name) for name in dict.fromkeys(claim.experiment for claim in CLAIMS.values())}
+    nowhere = [Scale(DEFAULT, get_profile(DEFAULT).dataset)]
     return [
         finding(claim_id, scale.profile, scale.dataset)
         for claim_id, claim in CLAIMS.items()

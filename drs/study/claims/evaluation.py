@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from drs.statistics import mean_interval
+from drs.statistics import mean_interval, share_interval
 from drs.study.claims.base import (
     SHARED_ATTACKS,
     SHOWN,
@@ -36,16 +36,14 @@ MORE_THAN_CHANCE = 0.5
 
 def judge_shift(frame: pd.DataFrame) -> Judgement:
     """A0: share of fooled images whose false probabilities are spread wider after PGD than before, CE network."""
-    from statsmodels.stats.proportion import proportion_confint
-
     row = frame[frame["network.loss"] == "ce"].iloc[0]
     count = int(row[column("fooled")])
     if count == 0:
         return no_records("no image was fooled")
     share = float(row[column("std_probabilities_rises")])
-    low, high = proportion_confint(round(share * count), count, method="wilson")
-    verdict = threshold_rule(low, high, above=MORE_THAN_CHANCE, direction="greater")
-    return Judgement(verdict, share, float(low), float(high), count, f"{share:.1%} of {count} fooled images")
+    found = share_interval(round(share * count), count)
+    verdict = threshold_rule(found.low, found.high, above=MORE_THAN_CHANCE, direction="greater")
+    return Judgement(verdict, share, found.low, found.high, count, f"{share:.1%} of {count} fooled images")
 
 
 A0 = Claim(
@@ -131,8 +129,6 @@ C2 = Claim(
 
 def judge_alarms(frame: pd.DataFrame) -> Judgement:
     """C3: share of DRS networks on whose record no alarm fires."""
-    from statsmodels.stats.proportion import proportion_confint
-
     from drs.evaluation.alarms import fired
 
     rows = frame[(frame["variant"] == "drs") & frame[WORST].notna()]
@@ -144,10 +140,10 @@ def judge_alarms(frame: pd.DataFrame) -> Judgement:
         names = fired(alarm_metrics(row))
         counts.update(names)
         quiet += not names
-    low, high = proportion_confint(quiet, len(rows), method="wilson")
+    share = share_interval(quiet, len(rows))
     verdict: VerdictName = "reproduced" if quiet == len(rows) else "partly reproduced" if quiet else "not reproduced"
     detail = ", ".join(f"{name} on {count}" for name, count in counts.most_common()) or "none fired"
-    return Judgement(verdict, quiet / len(rows), float(low), float(high), len(rows), f"alarms: {detail}")
+    return Judgement(verdict, share.mean, share.low, share.high, len(rows), f"alarms: {detail}")
 
 
 def alarm_metrics(row: Mapping[Any, object]) -> dict[str, float]:

@@ -1,12 +1,39 @@
-"""Every table and figure of the book as a list of run specifications: the only place where a grid is written."""
+"""The experiments by name. Listing and planning them imports no torch; running one imports its module."""
+
+from __future__ import annotations
+
+from importlib import import_module
 
 from drs.errors import pick
-from drs.study.experiments import anatomy, constant, correlation, cost, detection, losses, stress, theory, whitebox
-from drs.study.experiments.base import Context, Experiment, Outcome, Spec
+from drs.study.experiments import grids
+from drs.study.experiments.base import Context, Experiment, Grid, Outcome, Spec
+
+
+def _experiment(name: str, version: int, title: str, grid: Grid) -> Experiment:
+    """The experiment whose ``run`` is that of the module of its name, imported when it is first called."""
+
+    def run(spec: Spec, context: Context) -> Outcome:
+        outcome: Outcome = import_module(f"{__name__}.{name}").run(spec, context)
+        return outcome
+
+    return Experiment(name, version, title, grid, run)
+
 
 EXPERIMENTS: dict[str, Experiment] = {
-    module.EXPERIMENT.name: module.EXPERIMENT
-    for module in (anatomy, correlation, losses, cost, stress, theory, detection, constant, whitebox)
+    experiment.name: experiment
+    for experiment in (
+        _experiment("anatomy", 2, "what attacks do to the softmax of the false classes", grids.anatomy),
+        _experiment(
+            "correlation", 2, "a population of networks: false-class spread against robustness", grids.correlation
+        ),
+        _experiment("losses", 2, "CE, DRS, its ablations and the controls over the epsilon curve", grids.losses),
+        _experiment("cost", 2, "time and memory of the DRS loss and of a training step, against CE", grids.cost),
+        _experiment("stress", 2, "the strongest attacks we have, and the alarms of a broken evaluation", grids.stress),
+        _experiment("theory", 1, "false-class gap against training error: exponent 1 for CE, 2 for RCE", grids.theory),
+        _experiment("detection", 2, "the thresholding test behind CE, RCE and DRS networks", grids.detection),
+        _experiment("constant", 1, "accuracy against the constant c of C&W", grids.constant),
+        _experiment("whitebox", 2, "attackers who know the detector, and their transfer", grids.whitebox),
+    )
 }
 """Every experiment by name, in the order of the book."""
 
@@ -20,4 +47,4 @@ def get_experiment(name: str) -> Experiment:
     return pick("experiment", EXPERIMENTS, name)
 
 
-__all__ = ["EXPERIMENTS", "Context", "Experiment", "Outcome", "Spec", "get_experiment"]
+__all__ = ["EXPERIMENTS", "Context", "Experiment", "Grid", "Outcome", "Spec", "get_experiment"]

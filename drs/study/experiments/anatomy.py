@@ -6,26 +6,9 @@ import torch
 
 from drs.attacks import PGD
 from drs.evaluation.accuracy import ATTACKS, MEASURES, accuracy, logits_of
-from drs.study.experiments.base import Context, Experiment, Outcome, Spec
-from drs.study.profiles import Profile
-from drs.training.loop import TrainingSpec
+from drs.study.experiments.base import Context, Outcome, Spec
 
 SHOWN = ("fgsm", "bim", "pgd")
-
-
-def grid(profile: Profile, dataset: str) -> list[Spec]:
-    """One network a loss: cross-entropy and DRS, first seed."""
-    return [
-        {
-            "network": TrainingSpec(
-                dataset=dataset, train_size=profile.train_size, loss=loss, steps=profile.steps, seed=profile.seeds[0]
-            ).as_dict(),
-            "images": profile.images,
-            "epsilon": 0.05 if profile.name != "smoke" else 0.2,
-            "budgets": [e for e in profile.epsilons if e > 0],
-        }
-        for loss in ("ce", "drs")
-    ]
 
 
 def run(spec: Spec, context: Context) -> Outcome:
@@ -61,6 +44,3 @@ def run(spec: Spec, context: Context) -> Outcome:
         "logits": values.cpu().numpy(),
     }
     return Outcome(metrics, arrays)
-
-
-EXPERIMENT = Experiment("anatomy", 2, "what attacks do to the softmax of the false classes", grid, run)

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import torch
 
-from drs.study.checkpoints import cached_dataset, trained
 from drs.study.profiles import Profile
-from drs.training.datasets import Dataset
-from drs.training.loop import Training, TrainingSpec
+from drs.training.spec import TrainingSpec
+
+if TYPE_CHECKING:
+    import torch
+
+    from drs.training.datasets import Dataset
+    from drs.training.loop import Training
 
 Spec: TypeAlias = dict[str, Any]
+Grid: TypeAlias = Callable[[Profile, str], list[Spec]]
 
 
 @dataclass(frozen=True)
@@ -33,11 +37,15 @@ class Context:
     progress: bool = False
 
     def dataset(self, name: str) -> Dataset:
-        """The data set, read once a process."""
+        """The data set, read once per process."""
+        from drs.study.checkpoints import cached_dataset
+
         return cached_dataset(name)
 
     def network(self, values: Mapping[str, Any]) -> Training:
         """The trained network of a training specification given as plain values."""
+        from drs.study.checkpoints import trained
+
         return trained(TrainingSpec.from_dict(values), self.device, progress=self.progress)
 
 
@@ -49,14 +57,14 @@ class Experiment:
         name: What ``drs run`` takes.
         version: Raised when the code changes meaning; old records are then no longer read.
         title: One line for ``drs list``.
-        grid: The specifications under a profile (and, if given, on another data set).
+        grid: The specifications under a profile and on a data set.
         run: Does one specification.
     """
 
     name: str
     version: int
     title: str
-    grid: Callable[[Profile, str], list[Spec]]
+    grid: Grid
     run: Callable[[Spec, Context], Outcome]
 
     def specs(self, profile: Profile, dataset: str | None = None) -> list[Spec]:

@@ -3,52 +3,12 @@
 from __future__ import annotations
 
 import math
-import random
 
 import torch
 
 from drs.attacks import DDN, CarliniWagnerL2, DeepFool
 from drs.evaluation.accuracy import MEASURES, clean_metrics, curve_metrics, logits_of
-from drs.study.experiments.base import Context, Experiment, Outcome, Spec
-from drs.study.profiles import Profile
-from drs.training.loop import TrainingSpec
-
-ATTACKS = ("fgsm", "bim", "pgd", "margin")
-
-
-def member(profile: Profile, dataset: str, number: int) -> TrainingSpec:
-    """Network ``number`` of the population: hyperparameters drawn from a generator of its own and the master seed's.
-
-    Width 6 to 32, depth 1 to 3, learning rate 0.01 to 0.2 and weight decay 1e-5 to 1e-2 (log-uniform), batch 64, 128
-    or 256, and one to two thirds of the profile's updates more or less.
-    """
-    draw = random.Random(f"{profile.master_seed}/{number}")
-    return TrainingSpec(
-        dataset=dataset,
-        train_size=profile.train_size,
-        model="small_conv",
-        model_options={"width": draw.choice((6, 8, 12, 16, 24, 32)), "depth": draw.randint(1, 3)},
-        loss="ce",
-        learning_rate=float(f"{math.exp(draw.uniform(math.log(0.01), math.log(0.2))):.3g}"),
-        weight_decay=float(f"{math.exp(draw.uniform(math.log(1e-5), math.log(1e-2))):.3g}"),
-        batch_size=draw.choice((64, 128, 256)),
-        steps=round(profile.steps * draw.uniform(0.3, 1.5)),
-        seed=number,
-    )
-
-
-def grid(profile: Profile, dataset: str) -> list[Spec]:
-    """``profile.population`` networks; the attacked images are the same for all."""
-    return [
-        {
-            "network": member(profile, dataset, number).as_dict(),
-            "images": profile.images,
-            "few_images": profile.few_images,
-            "epsilons": list(profile.epsilons),
-            "attacks": list(ATTACKS),
-        }
-        for number in range(profile.population)
-    ]
+from drs.study.experiments.base import Context, Outcome, Spec
 
 
 def run(spec: Spec, context: Context) -> Outcome:
@@ -83,6 +43,3 @@ def run(spec: Spec, context: Context) -> Outcome:
         varied = len(each) > 1 and bool((each.min() < each.max()) & (rank[right].min() < rank[right].max()))
         metrics[f"sample_spearman_{name}"] = float(spearmanr(each, rank[right]).statistic) if varied else math.nan
     return Outcome(metrics)
-
-
-EXPERIMENT = Experiment("correlation", 2, "a population of networks: false-class spread against robustness", grid, run)

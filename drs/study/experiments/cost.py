@@ -15,18 +15,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from drs._seeding import seeded
-from drs.losses import PUBLISHED_WEIGHT, drs_loss
-from drs.study.experiments.base import Context, Experiment, Outcome, Spec
-from drs.study.profiles import Profile
+from drs.catalog import PUBLISHED_WEIGHT
+from drs.losses import drs_loss
+from drs.study.experiments.base import Context, Outcome, Spec
 from drs.training.models import build_model, on_device
 
 LossOf = Callable[[Tensor, Tensor], Tensor]
 Work = Callable[[], None]
 
-SHAPES = ((128, 10), (128, 100), (256, 1000))
-"""(batch, classes) of the loss alone."""
-SEQUENCES, VOCABULARY = 8, 32_000
-"""Language models: sequences a batch and classes; the tokens a sequence depend on the profile."""
 RESAMPLES = 2000
 
 
@@ -41,28 +37,6 @@ def naive_drs(logits: Tensor, target: Tensor) -> Tensor:
 
 CONTENDERS: dict[str, LossOf] = {"ce": F.cross_entropy, "drs": drs_loss, "naive": naive_drs}
 """Torch's own cross-entropy, the loss of this package, and the reference implementation."""
-
-
-def grid(profile: Profile, dataset: str) -> list[Spec]:
-    """A specification a shape and a network; the data set plays no part.
-
-    The language model's shape is (8, 512, 32000) under ``paper``. Under ``quick`` it is (8, 128, 32000), which a
-    laptop does in a second and a gigabyte; the naive loop is left out there, because it would take minutes.
-    """
-    smoke, paper = profile.name == "smoke", profile.name == "paper"
-    tokens = 2 if smoke else 512 if paper else 128
-    shapes: list[Spec] = [{"batch": b, "tokens": 1, "classes": c, "naive": True} for b, c in SHAPES]
-    shapes.append({"batch": SEQUENCES, "tokens": tokens, "classes": VOCABULARY, "naive": False})
-    counts = (2, 2, 2, 2) if smoke else (400, 200, 100, 30) if paper else (200, 150, 60, 7)
-    losses: list[Spec] = [{"kind": "loss", **shape, "repetitions": count} for shape, count in zip(shapes, counts)]
-    small: Spec = {"model": "small_conv", "model_options": {}, "channels": 1, "size": 28, "batch": 16 if smoke else 128}
-    large: Spec = {"model": "resnet", "model_options": {"depth": 8, "width": 4} if smoke else {"depth": 32}}
-    large |= {"channels": 3, "size": 32, "batch": 16 if smoke else 128}
-    repetitions = (2, 2) if smoke else (300, 100) if paper else (100, 12)
-    return losses + [
-        {"kind": "training", **network, "classes": 10, "repetitions": count}
-        for network, count in zip((small, large), repetitions)
-    ]
 
 
 def seconds(work: Work, device: torch.device) -> float:
@@ -201,6 +175,3 @@ def run(spec: Spec, context: Context) -> Outcome:
         times["naive"] = again["naive"]
     metrics |= {f"{name}_milliseconds": float(np.median(spent)) * 1e3 for name, spent in times.items()}
     return Outcome(metrics, {name: np.asarray(spent) for name, spent in times.items()})
-
-
-EXPERIMENT = Experiment("cost", 2, "time and memory of the DRS loss and of a training step, against CE", grid, run)

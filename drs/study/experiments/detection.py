@@ -27,13 +27,9 @@ from drs.detection import (
 )
 from drs.evaluation.accuracy import accuracy, clean_metrics, features_of, logits_of, timed
 from drs.losses import get_loss
-from drs.study.experiments.base import Context, Experiment, Outcome, Spec
-from drs.study.experiments.networks import networks
-from drs.study.profiles import Profile
+from drs.study.experiments.base import Context, Outcome, Spec
 from drs.training.models import Network
 
-EPSILONS = (0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.14, 0.16, 0.18, 0.2)
-"""The grid of the authors' code, both data sets."""
 SHOWN = 0.1
 """The budget of the tables and ROC curves, fixed beforehand; every other one is in the records."""
 METRICS = ("confidence", "non_me", "k_density")
@@ -77,23 +73,6 @@ def scores(network: Network, density: KDensity, images: Tensor) -> dict[str, Ten
 def distortion(images: Tensor, others: Tensor) -> Tensor:
     """(N,) root mean square change of a pixel on the scale 0 to 255: the paper's ||x - x*|| / sqrt(d)."""
     return (images - others).flatten(1).square().mean(dim=1).sqrt() * 255.0
-
-
-def grid(profile: Profile, dataset: str) -> list[Spec]:
-    """One run a network; C&W, the costly attack, on ``few_images``."""
-    smoke = profile.name == "smoke"
-    return [
-        {
-            "network": spec.as_dict(),
-            "images": profile.images,
-            "few_images": profile.few_images,
-            "epsilons": [0.1, 0.2] if smoke else list(EPSILONS),
-            "jsma_steps": 5 if smoke else 100,
-            "search_steps": 2 if smoke else 5,
-            "max_iterations": 20 if smoke else 1000 if profile.name == "paper" else 200,
-        }
-        for spec in networks(profile, dataset)
-    ]
 
 
 def _attacks(spec: Spec) -> dict[str, Attack]:
@@ -209,6 +188,3 @@ def _embedding(features: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.floa
     found = TSNE(2, perplexity=perplexity, random_state=0, init="pca").fit_transform(features.cpu().numpy())
     embedded: np.ndarray[tuple[int, ...], np.dtype[np.float32]] = found.astype(np.float32)
     return embedded
-
-
-EXPERIMENT = Experiment("detection", 2, "the thresholding test behind CE, RCE and DRS networks", grid, run)

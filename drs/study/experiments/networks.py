@@ -1,14 +1,76 @@
-"""The networks of the RCE chapters: the same architectures and updates under CE, RCE and DRS."""
+"""Which networks the experiments train: the variants of the loss, the RCE chapters' objectives, the population."""
 
 from __future__ import annotations
 
+import math
+import random
 from dataclasses import replace
+from typing import Any
 
-from drs.losses import PUBLISHED_WEIGHT
+from drs.catalog import PIXELS, PUBLISHED_WEIGHT
 from drs.study.profiles import Profile
-from drs.training.loop import TrainingSpec
+from drs.training.spec import TrainingSpec
 
+MAIN = ("ce", "drs")
+WEIGHTS = (0.0064, 0.064, 0.64, 6.4, 64.0)
 OBJECTIVES = ("ce", "rce", "drs")
+
+
+def _drs(**options: Any) -> dict[str, Any]:
+    return {"loss": "drs", "loss_options": {"weight": PUBLISHED_WEIGHT} | options}
+
+
+def variants() -> dict[str, dict[str, Any]]:
+    """Every variant by name: what it changes in the base training. The base is cross-entropy at batch 128."""
+    table: dict[str, dict[str, Any]] = {"ce": {}, "drs": _drs()}
+    table |= {f"weight-{weight:g}": _drs(weight=weight) for weight in WEIGHTS if weight != PUBLISHED_WEIGHT}
+    table |= {
+        "probabilities": _drs(measure="probabilities"),
+        "probabilities-64": _drs(measure="probabilities", weight=64.0),
+        "std": _drs(spread="std"),
+        "mean-over-c": _drs(count_true_class=True),
+        "top-3": _drs(top_k=3),
+        "only-correct": _drs(only_correct=True),
+        "warm-up": _drs() | {"warmup": 0.5},
+    }
+    for batch in (32, 512):
+        table[f"ce-batch-{batch}"] = {"batch_size": batch}
+        table[f"mean-batch-{batch}"] = _drs() | {"batch_size": batch}
+        table[f"sum-batch-{batch}"] = _drs(weight=0.005, batch_reduction="sum") | {"batch_size": batch}
+    table |= {
+        "label-smoothing": {"loss": "label_smoothing", "loss_options": {"smoothing": 0.1}},
+        "confidence-penalty": {"loss": "confidence_penalty", "loss_options": {"weight": 0.5}},
+        "logit-squeezing": {"loss": "logit_squeezing", "loss_options": {"weight": 0.05}},
+        "rce": {"loss": "rce"},
+        "adversarial": {"adversarial": {"epsilon": 0.1, "steps": 5, "step_size": 0.05}},
+        "mlp-ce": {"model": "mlp"},
+        "mlp-drs": _drs() | {"model": "mlp"},
+        "resnet-ce": {"model": "resnet"},
+        "resnet-drs": _drs() | {"model": "resnet"},
+    }
+    return table
+
+
+def variant_network(profile: Profile, dataset: str, variant: str, seed: int) -> TrainingSpec:
+    """The training of a variant.
+
+    All variants except adversarial training see the same number of images. Adversarial training gets the same number
+    of gradient steps: its updates are divided by its inner steps plus one.
+    """
+    change = variants()[variant]
+    base = TrainingSpec(dataset=dataset, train_size=profile.train_size, steps=profile.steps, seed=seed)
+    spec = replace(base, **change)
+    if spec.model == "resnet":
+        spec = replace(spec, model_options=profile.resnet)
+    size = PIXELS.get(dataset)
+    if spec.model == "mlp" and size != 28:  # the size a plain network expects unless it is told another
+        if size is None:
+            from drs.study.checkpoints import cached_dataset
+
+            size = cached_dataset(dataset).size
+        spec = replace(spec, model_options={"size": size})
+    per_update = spec.batch_size / base.batch_size * (spec.adversarial.get("steps", 0) + 1)
+    return replace(spec, steps=max(1, round(profile.steps / per_update)))
 
 
 def objective(spec: TrainingSpec, loss: str) -> TrainingSpec:
@@ -16,33 +78,57 @@ def objective(spec: TrainingSpec, loss: str) -> TrainingSpec:
     return replace(spec, loss=loss, loss_options={"weight": PUBLISHED_WEIGHT} if loss == "drs" else {})
 
 
-def networks(profile: Profile, dataset: str) -> list[TrainingSpec]:
-    """Every network of a profile, objective by objective, then seed by seed.
+def is_colour(dataset: str) -> bool:
+    """Whether the networks of the RCE chapters are trained on a data set as on the papers' colour images."""
+    return dataset.startswith("cifar")
+
+
+def objective_networks(profile: Profile, dataset: str) -> list[TrainingSpec]:
+    """The networks of the RCE chapters: seed by seed, then objective by objective, then the second architecture.
 
     ``paper`` follows the paper: pre-activation ResNets, SGD with momentum 0.9, batch 128, weight decay 2e-4, learning
     rate 0.1 divided by ten at 10,000 and 15,000 of 20,000 updates on digits; at 40,000, 60,000 and 80,000 of 90,000
     with random crops and flips on colour images. ``quick`` and ``smoke`` are small networks trained for longer than
     the DRS chapters' because RCE needs more updates than CE.
     """
-    if profile.name == "paper":
-        colour = "cifar" in dataset
-        base = TrainingSpec(
-            dataset=dataset,
-            model="resnet",
-            model_options={"depth": 32},
-            steps=90_000 if colour else 20_000,
-            milestones=(40_000, 60_000, 80_000) if colour else (10_000, 15_000),
-            schedule="step",
-            augment=colour,
-        )
-        seeds, bases = profile.seeds[:3], [base]
-    else:
-        base = TrainingSpec(dataset=dataset, train_size=profile.train_size, steps=2 * profile.steps)
-        bases, seeds = [base], profile.seeds
-    chosen = [objective(replace(b, seed=seed), loss) for b in bases for seed in seeds for loss in OBJECTIVES]
-    if profile.name in ("quick", "reseeded"):
-        small = replace(base, model="resnet", model_options={"depth": 8, "width": 8})
-        chosen += [objective(small, loss) for loss in OBJECTIVES]
-    if profile.name == "paper" and not colour:
-        chosen += [objective(replace(base, model_options={"depth": 56}), loss) for loss in OBJECTIVES]
-    return chosen
+    numbers, colour = profile.objectives, is_colour(dataset)
+    base = TrainingSpec(dataset=dataset, train_size=profile.train_size)
+    base = replace(base, **{**numbers.training, **(numbers.colour if colour else {})})
+    bases = [replace(base, seed=seed) for seed in profile.seeds[: numbers.seeds]]
+    if numbers.second is not None and (numbers.second_in_colour or not colour):
+        bases.append(replace(base, **numbers.second))
+    return [objective(each, loss) for each in bases for loss in OBJECTIVES]
+
+
+def first_architecture(profile: Profile, dataset: str) -> list[TrainingSpec]:
+    """Those of :func:`objective_networks` that share the first one's architecture."""
+    every = objective_networks(profile, dataset)
+    return [spec for spec in every if (spec.model, spec.model_options) == (every[0].model, every[0].model_options)]
+
+
+def unknown_to_attacker(profile: Profile, spec: TrainingSpec) -> TrainingSpec:
+    """A network to which the adversarials of the network ``spec`` are transferred."""
+    if profile.objectives.target is None:
+        return replace(spec, seed=spec.seed + 1)
+    return replace(spec, model_options=profile.objectives.target, seed=profile.seeds[0])
+
+
+def member(profile: Profile, dataset: str, number: int) -> TrainingSpec:
+    """Network ``number`` of the population: hyperparameters drawn from a generator of its own and the master seed's.
+
+    Width 6 to 32, depth 1 to 3, learning rate 0.01 to 0.2 and weight decay 1e-5 to 1e-2 (log-uniform), batch 64, 128
+    or 256, and one to two thirds of the profile's updates more or less.
+    """
+    draw = random.Random(f"{profile.master_seed}/{number}")
+    return TrainingSpec(
+        dataset=dataset,
+        train_size=profile.train_size,
+        model="small_conv",
+        model_options={"width": draw.choice((6, 8, 12, 16, 24, 32)), "depth": draw.randint(1, 3)},
+        loss="ce",
+        learning_rate=float(f"{math.exp(draw.uniform(math.log(0.01), math.log(0.2))):.3g}"),
+        weight_decay=float(f"{math.exp(draw.uniform(math.log(1e-5), math.log(1e-2))):.3g}"),
+        batch_size=draw.choice((64, 128, 256)),
+        steps=round(profile.steps * draw.uniform(0.3, 1.5)),
+        seed=number,
+    )

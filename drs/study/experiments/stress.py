@@ -24,44 +24,14 @@ from drs.evaluation.alarms import (
     temperature_sweep,
     zero_gradient_share,
 )
-from drs.study.experiments.base import Context, Experiment, Outcome, Spec
-from drs.study.experiments.losses import network
-from drs.study.profiles import Profile
+from drs.study.experiments.base import Context, Outcome, Spec
 from drs.training.models import Network
 
-VARIANTS = ("ce", "drs", "label-smoothing", "logit-squeezing", "rce", "adversarial")
-BUDGETS = (0.03, 0.05, 0.1)
 SHOWN = 0.05
 """The budget of the step, restart and temperature curves and of the claims, fixed beforehand."""
 OBJECTIVES = ("ce", "scaled_ce", "margin", "dlr")
 LARGEST = 0.5
 """A budget at which every image can be made grey."""
-
-
-def grid(profile: Profile, dataset: str) -> list[Spec]:
-    """Every variant at every seed. Adversarials are transferred from the CE network of the same seed, to the CE network
-    itself from the DRS one. The step curve of ``paper`` goes to 1,000 steps, on fewer images."""
-    smoke, paper = profile.name == "smoke", profile.name == "paper"
-    return [
-        {
-            "variant": variant,
-            "network": network(profile, dataset, variant, seed).as_dict(),
-            "source": network(profile, dataset, "drs" if variant == "ce" else "ce", seed).as_dict(),
-            "images": profile.images,
-            "few_images": profile.few_images,
-            "curve_images": profile.few_images if paper else profile.images,
-            "budgets": list(BUDGETS),
-            "steps": 5 if smoke else 100 if paper else 20,
-            "step_curve": [5, 10] if smoke else [10, 50, 100, *([1000] if paper else [])],
-            "restarts": 2 if smoke else 5,
-            "queries": 50 if smoke else 5000 if paper else 1000,
-            "draws": 5 if smoke else 100,
-            "temperatures": [1.0, 10.0] if smoke else [0.1, 1.0, 10.0, 100.0],
-            "ddn_steps": 50 if smoke else 100,
-        }
-        for variant in (VARIANTS[:2] if smoke else VARIANTS)
-        for seed in profile.seeds
-    ]
 
 
 class _Standing:
@@ -109,7 +79,7 @@ def measure(model: Network, source: Network, images: Tensor, labels: Tensor, spe
         source: Whose adversarials are transferred.
         images: (N, C, H, W) in [0, 1].
         labels: (N,).
-        spec: As in :func:`grid`.
+        spec: As in :func:`drs.study.experiments.grids.stress`.
     """
     state = _Standing(model, images, labels)
     few, steps = min(spec["few_images"], len(labels)), spec["steps"]
@@ -197,6 +167,3 @@ def run(spec: Spec, context: Context) -> Outcome:
     clean = {"accuracy": accuracy(logits_of(training.network, every_image), every_label)}
     measured = measure(training.network, source, images, labels, spec)
     return Outcome(clean | dict(measured.metrics), measured.arrays)
-
-
-EXPERIMENT = Experiment("stress", 2, "the strongest attacks we have, and the alarms of a broken evaluation", grid, run)

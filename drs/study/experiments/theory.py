@@ -13,19 +13,9 @@ from numpy.typing import NDArray
 
 from drs.evaluation.accuracy import logits_of
 from drs.losses import get_loss
-from drs.study.experiments.base import Context, Experiment, Outcome, Spec
-from drs.study.experiments.networks import networks
-from drs.study.profiles import Profile
+from drs.study.experiments.base import Context, Outcome, Spec
 
 CLASSES = 10
-ALPHAS = (
-    *(1e-05, 1.77827941004e-05, 3.16227766017e-05, 5.6234132519e-05),
-    *(1e-04, 1.77827941004e-04, 3.16227766017e-04, 5.6234132519e-04),
-    *(1e-03, 1.77827941004e-03, 3.16227766017e-03, 5.6234132519e-03),
-    1e-02,
-)
-"""Four per decade, written out: a power that is computed can differ in its last digit between processors."""
-DRAWS = 2000
 
 
 def labels_of(kind: str, smoothing: float = 0.1) -> NDArray[np.float64]:
@@ -69,13 +59,6 @@ def false_class_gap(kind: str, alpha: float, draws: int, seed: int) -> float:
     return float(np.ptp(softmax[:, rest], axis=1).mean())
 
 
-def grid(profile: Profile, dataset: str) -> list[Spec]:
-    """One run for the bound, one for each network of the first seed."""
-    chosen = [spec for spec in networks(profile, dataset) if spec.seed == profile.seeds[0]][:3]
-    bound: Spec = {"draws": 100 if profile.name == "smoke" else DRAWS, "alphas": list(ALPHAS), "seed": 0}
-    return [bound, *({"network": spec.as_dict(), "images": profile.images} for spec in chosen)]
-
-
 def run(spec: Spec, context: Context) -> Outcome:
     """The slopes of the bound, or alpha and the false-class gap of each test image of one network."""
     if "network" not in spec:
@@ -102,6 +85,3 @@ def run(spec: Spec, context: Context) -> Outcome:
     slope = np.polyfit(np.log(np.clip(x, 1e-12, None)), np.log(np.clip(y, 1e-12, None)), 1)[0]
     metrics = {"slope": float(slope), "alpha_median": float(np.median(x)), "gap_median": float(np.median(y))}
     return Outcome(metrics, {"alpha": x.astype(np.float32), "gap": y.astype(np.float32)})
-
-
-EXPERIMENT = Experiment("theory", 1, "false-class gap against training error: exponent 1 for CE, 2 for RCE", grid, run)

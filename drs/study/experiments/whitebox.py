@@ -7,7 +7,6 @@ seed (``quick``) or deeper (``paper``, as there: ResNet-32 examples on ResNet-56
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -24,43 +23,11 @@ from drs.detection import (
     undetected_success,
 )
 from drs.evaluation.accuracy import features_of, share, timed
-from drs.study.experiments.base import Context, Experiment, Outcome, Spec
+from drs.study.experiments.base import Context, Outcome, Spec
 from drs.study.experiments.detection import METRICS, bandwidth, distortion, fitted_density, scores
-from drs.study.experiments.networks import OBJECTIVES, networks, objective
-from drs.study.profiles import Profile
-from drs.training.loop import TrainingSpec
 from drs.training.models import Network
 
-EPSILON = 0.1
-"""Budget of the adaptive PGD attacks: the same as the oblivious ones shown in the tables."""
 JOINT_WEIGHTS = (0.1, 1.0, 10.0)
-
-
-def _target(profile: Profile, spec: TrainingSpec) -> TrainingSpec:
-    """A network that an attacker with ``spec`` does not know."""
-    if profile.name == "paper":
-        return replace(spec, model_options={"depth": 56}, seed=profile.seeds[0])
-    return replace(spec, seed=spec.seed + 1)
-
-
-def grid(profile: Profile, dataset: str) -> list[Spec]:
-    """The networks of the detection experiment that share the first one's architecture."""
-    every = networks(profile, dataset)
-    smoke = profile.name == "smoke"
-    return [
-        {
-            "network": spec.as_dict(),
-            "targets": [objective(_target(profile, spec), loss).as_dict() for loss in OBJECTIVES],
-            "images": 16 if smoke else 100,
-            "epsilon": EPSILON,
-            "steps": 5 if smoke else 100,
-            "search_steps": 2 if smoke else 6,
-            "first_iterations": 20 if smoke else 300,
-            "max_iterations": 20 if smoke else 1000 if profile.name == "paper" else 300,
-        }
-        for spec in every
-        if (spec.model, spec.model_options) == (every[0].model, every[0].model_options)
-    ]
 
 
 def _score_functions(density: KDensity) -> dict[str, Callable[[Network, Tensor], Tensor]]:
@@ -192,6 +159,3 @@ def _transfer(
     if used.sum() >= 2:
         found[f"transfer_auc_fooled.{loss}"] = evaluate_detector(clean[used], attacked[used], paired=True)["auc"]
     return found
-
-
-EXPERIMENT = Experiment("whitebox", 2, "attackers who know the detector, and their transfer", grid, run)

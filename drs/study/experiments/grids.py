@@ -1,0 +1,161 @@
+"""Which runs each experiment consists of: a list of plain specifications from a profile and a data set.
+
+The only place where a grid is written. Nothing here imports torch or reads data (own images excepted, for their size);
+what one run does is ``run`` in the experiment's own module.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from drs.study.experiments.base import Spec
+from drs.study.experiments.networks import (
+    OBJECTIVES,
+    first_architecture,
+    member,
+    objective,
+    objective_networks,
+    unknown_to_attacker,
+    variant_network,
+    variants,
+)
+from drs.study.profiles import Profile
+from drs.training.spec import TrainingSpec
+
+POPULATION_ATTACKS = ("fgsm", "bim", "pgd", "margin")
+CURVE_ATTACKS = ("fgsm", "pgd", "margin")
+SHAPES = ((128, 10), (128, 100), (256, 1000))
+"""(batch, classes) of the loss alone."""
+SEQUENCES, VOCABULARY = 8, 32_000
+"""Language models: sequences per batch, and classes; the tokens per sequence depend on the profile."""
+ALPHAS = (
+    *(1e-05, 1.77827941004e-05, 3.16227766017e-05, 5.6234132519e-05),
+    *(1e-04, 1.77827941004e-04, 3.16227766017e-04, 5.6234132519e-04),
+    *(1e-03, 1.77827941004e-03, 3.16227766017e-03, 5.6234132519e-03),
+    1e-02,
+)
+"""Four per decade, written out: a power that is computed can differ in its last digit between processors."""
+
+
+def anatomy(profile: Profile, dataset: str) -> list[Spec]:
+    """One network per loss: cross-entropy and DRS, first seed."""
+    return [
+        {
+            "network": TrainingSpec(
+                dataset=dataset, train_size=profile.train_size, loss=loss, steps=profile.steps, seed=profile.seeds[0]
+            ).as_dict(),
+            "images": profile.images,
+            "budgets": [e for e in profile.epsilons if e > 0],
+            **asdict(profile.anatomy),
+        }
+        for loss in ("ce", "drs")
+    ]
+
+
+def correlation(profile: Profile, dataset: str) -> list[Spec]:
+    """``profile.population`` networks; the attacked images are the same for all."""
+    return [
+        {
+            "network": member(profile, dataset, number).as_dict(),
+            "images": profile.images,
+            "few_images": profile.few_images,
+            "epsilons": list(profile.epsilons),
+            "attacks": list(POPULATION_ATTACKS),
+        }
+        for number in range(profile.population)
+    ]
+
+
+def losses(profile: Profile, dataset: str) -> list[Spec]:
+    """Every variant at every seed; the first two variants (the DRS chapter's) come first."""
+    return [
+        {
+            "variant": name,
+            "network": variant_network(profile, dataset, name, seed).as_dict(),
+            "images": profile.images,
+            "epsilons": list(profile.epsilons),
+            "attacks": list(CURVE_ATTACKS),
+        }
+        for name in profile.variants or variants()
+        for seed in profile.seeds
+    ]
+
+
+def cost(profile: Profile, dataset: str) -> list[Spec]:
+    """One specification per shape and network; the data set plays no part.
+
+    The language model's shape is (8, 512, 32000) under ``paper``. Under ``quick`` it is (8, 128, 32000), which a
+    laptop does in a second and a gigabyte; the naive loop is left out there, because it would take minutes.
+    """
+    numbers = profile.cost
+    shapes: list[Spec] = [{"batch": b, "tokens": 1, "classes": c, "naive": True} for b, c in SHAPES]
+    shapes.append({"batch": SEQUENCES, "tokens": numbers.tokens, "classes": VOCABULARY, "naive": False})
+    steps: list[Spec] = [
+        {"model": "small_conv", "model_options": {}, "channels": 1, "size": 28},
+        {"model": "resnet", "model_options": numbers.resnet, "channels": 3, "size": 32},
+    ]
+    return [
+        *({"kind": "loss", **shape, "repetitions": n} for shape, n in zip(shapes, numbers.loss_rounds)),
+        *(
+            {"kind": "training", **step, "batch": numbers.batch, "classes": 10, "repetitions": n}
+            for step, n in zip(steps, numbers.training_rounds)
+        ),
+    ]
+
+
+def stress(profile: Profile, dataset: str) -> list[Spec]:
+    """Every variant at every seed. Adversarials are transferred from the CE network of the same seed, to the CE network
+    itself from the DRS one. The step curve of ``paper`` goes to 1,000 steps, on fewer images."""
+    return [
+        {
+            "variant": variant,
+            "network": variant_network(profile, dataset, variant, seed).as_dict(),
+            "source": variant_network(profile, dataset, "drs" if variant == "ce" else "ce", seed).as_dict(),
+            "images": profile.images,
+            "few_images": profile.few_images,
+            **asdict(profile.stress),
+        }
+        for variant in profile.stressed
+        for seed in profile.seeds
+    ]
+
+
+def theory(profile: Profile, dataset: str) -> list[Spec]:
+    """One run for the bound, one for each network of the first seed."""
+    every = objective_networks(profile, dataset)
+    chosen = [spec for spec in every if spec.seed == profile.seeds[0]][: len(OBJECTIVES)]
+    bound: Spec = {"alphas": list(ALPHAS), "seed": 0, **asdict(profile.theory)}
+    return [bound, *({"network": spec.as_dict(), "images": profile.images} for spec in chosen)]
+
+
+def detection(profile: Profile, dataset: str) -> list[Spec]:
+    """One run per network; C&W, the costly attack, on ``few_images``."""
+    return [
+        {
+            "network": spec.as_dict(),
+            "images": profile.images,
+            "few_images": profile.few_images,
+            **asdict(profile.detection),
+        }
+        for spec in objective_networks(profile, dataset)
+    ]
+
+
+def constant(profile: Profile, dataset: str) -> list[Spec]:
+    """The networks of the first architecture."""
+    return [
+        {"network": spec.as_dict(), "images": profile.few_images, **asdict(profile.constant)}
+        for spec in first_architecture(profile, dataset)
+    ]
+
+
+def whitebox(profile: Profile, dataset: str) -> list[Spec]:
+    """The networks of the detection experiment that share the first one's architecture."""
+    return [
+        {
+            "network": spec.as_dict(),
+            "targets": [objective(unknown_to_attacker(profile, spec), loss).as_dict() for loss in OBJECTIVES],
+            **asdict(profile.whitebox),
+        }
+        for spec in first_architecture(profile, dataset)
+    ]

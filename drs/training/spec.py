@@ -1,0 +1,77 @@
+"""What a training is told: one frozen specification, without torch, so that plans and records can hold it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from drs.errors import UsageError, unknown
+
+SCHEDULES = ("step", "cosine")
+
+
+@dataclass(frozen=True)
+class TrainingSpec:
+    """Everything that decides which network comes out; equal specifications share one checkpoint.
+
+    Attributes:
+        dataset: Name for :func:`drs.training.datasets.load_dataset`.
+        train_size: The first so many training images (stratified); None for all.
+        model, model_options: Architecture by name, and its options.
+        loss, loss_options: Loss by name, and its options.
+        steps: Updates.
+        batch_size: Images an update; an incomplete last batch of an epoch is left out.
+        learning_rate: At the start.
+        milestones: Steps at which the learning rate is divided by ten; empty with ``schedule="cosine"``.
+        schedule: ``"step"`` or ``"cosine"`` (to zero).
+        momentum: Of SGD.
+        weight_decay: On weights of convolutions and linear layers only, never on biases or normalisation.
+        augment: Random crop with padding 4 and horizontal flip, on the device.
+        warmup: Share of the steps over which a DRS weight grows linearly from 0.
+        adversarial: Options of an inner PGD attack (``epsilon``, ``steps``, ``step_size``) for adversarial training.
+        seed: Of the initial weights, the order of the images and the augmentation.
+    """
+
+    dataset: str = "mnist5k"
+    train_size: int | None = None
+    model: str = "small_conv"
+    model_options: Mapping[str, int] = field(default_factory=dict)
+    loss: str = "ce"
+    loss_options: Mapping[str, Any] = field(default_factory=dict)
+    steps: int = 500
+    batch_size: int = 128
+    learning_rate: float = 0.1
+    milestones: tuple[int, ...] = ()
+    schedule: Literal["step", "cosine"] = "cosine"
+    momentum: float = 0.9
+    weight_decay: float = 2e-4
+    augment: bool = False
+    warmup: float = 0.0
+    adversarial: Mapping[str, float] = field(default_factory=dict)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.schedule not in SCHEDULES:
+            raise unknown("schedule", self.schedule, SCHEDULES)
+        if self.steps < 1 or self.batch_size < 1:
+            raise UsageError(f"expected steps and batch_size >= 1, got {self.steps} and {self.batch_size}")
+        if self.adversarial and set(self.adversarial) != {"epsilon", "steps", "step_size"}:
+            raise UsageError(f"expected adversarial epsilon, steps and step_size, got {', '.join(self.adversarial)}")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON types, for records and keys."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainingSpec:
+        """The inverse of :meth:`as_dict`."""
+        plain: dict[str, Any] = {k: tuple(v) if k == "milestones" else v for k, v in values.items()}
+        return cls(**plain)
+
+    def rate_at(self, step: int) -> float:
+        """Learning rate of update number ``step``, from 0."""
+        if self.schedule == "cosine":
+            return self.learning_rate * 0.5 * (1.0 + math.cos(math.pi * step / self.steps))
+        return float(self.learning_rate * 0.1 ** sum(step >= milestone for milestone in self.milestones))
