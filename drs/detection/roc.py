@@ -3,10 +3,11 @@
 **HIGHER = MORE NORMAL, everywhere.** An example is kept where its score is >= the threshold and rejected (NOT SURE)
 where it is below. Two rates are easily mixed up, so each has a name of its own:
 
-- :func:`~drs.detection.detection_rate` fixes the price paid on NORMAL examples: the share of adversarial examples that are rejected
-  at the threshold that rejects at most a given share of the normal ones. What a user of the detector asks for.
-- :func:`~drs.detection.tpr_at_fpr` takes normal as the positive class, as the RCE paper and its field do: the share of normal
-  examples that are kept at the threshold that keeps at most a given share of the adversarial ones.
+- :func:`~drs.detection.detection_rate` fixes the price paid on NORMAL examples: the share of adversarial examples
+  that are rejected at the threshold that rejects at most a given share of the normal ones. What a user of the detector
+  asks for.
+- :func:`~drs.detection.tpr_at_fpr` takes normal as the positive class, as the RCE paper and its field do: the share of
+  normal examples that are kept at the threshold that keeps at most a given share of the adversarial ones.
 
 Scores are tensors on any device, arrays or sequences of shape (N,); results are plain numbers and numpy arrays.
 """
