@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from drs.catalog import PIXELS
-from drs.evaluation.accuracy import ATTACKS
+from drs.evaluation.curves import ATTACKS
 from drs.study.claims import CLAIMS, verdicts
 from drs.study.experiments import EXPERIMENTS
 from drs.study.plan import plan

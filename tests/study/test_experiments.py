@@ -15,16 +15,14 @@ import pytest
 import torch
 
 from drs.errors import UsageError
-from drs.evaluation.accuracy import logits_of
 from drs.losses import get_loss
-from drs.study.experiments import EXPERIMENTS, Context, Spec, get_experiment, grids, networks, whitebox
+from drs.study.experiments import EXPERIMENTS, Context, Spec, get_experiment, grids, networks
 from drs.study.plan import plan
 from drs.study.profiles import PROFILES, get_profile
 from drs.study.records import Run
 from drs.study.runner import compute
-from drs.training.datasets import DATASETS, Dataset
-from drs.training.loop import Training
-from drs.training.models import Network, build_model
+from drs.training.datasets import DATASETS
+from drs.training.models import build_model
 from drs.training.spec import TrainingSpec
 
 CPU = torch.device("cpu")
@@ -313,26 +311,3 @@ def test_planning_on_a_named_data_set_reads_no_data(name: str, monkeypatch: pyte
                 if network["model"] == "mlp":
                     size = 28 if "mnist" in dataset else 32
                     assert network["model_options"] == ({} if size == 28 else {"size": size})
-
-
-def test_transfer_tells_wrong_examples_from_wrong_images(trained: Network, digits: Dataset) -> None:
-    class Known:
-        """One trained network and its data, whatever is asked for."""
-
-        device = torch.device("cpu")
-
-        def network(self, values: dict[str, Any]) -> Training:
-            return Training(trained, 0.0, 1.0)
-
-        def dataset(self, name: str) -> Dataset:
-            return digits
-
-    images, labels = digits.test.first(40).to_float()
-    wrong = float((logits_of(trained, images).argmax(dim=1) != labels).float().mean())
-    values = {"dataset": "mnist5k", "train_size": None, "loss": "rce"}
-    same = whitebox._transfer(Known(), values, images, labels, images)  # type: ignore[arg-type]
-    assert same == pytest.approx({"transfer.rce": wrong, "transfer_clean.rce": wrong})
-    found = whitebox._transfer(Known(), values, images, labels, 1.0 - images)  # type: ignore[arg-type]
-    assert found["transfer_clean.rce"] == pytest.approx(wrong)
-    assert found["transfer.rce"] > 0.5
-    assert found["transfer_auc.rce"] > 0.5

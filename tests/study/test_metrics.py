@@ -167,11 +167,9 @@ APART = re.compile(
     r"""|startswith\(\(?f?"(auc|accuracy|undetected|pgd|worst)[.@]|\.split\("\.", \d\)|"\.joint@" in"""
 )
 STILL_APART = {
-    "evaluation/alarms.py",
     "pages/figures/drs_paper.py",
     "pages/figures/rce_paper.py",
     "pages/figures/style.py",
-    "study/experiments/detection.py",
 }
 """Modules that still take a name apart by hand; the aim is that there are none."""
 

@@ -9,10 +9,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from drs.evaluation.alarms import at_budgets, fired
+from drs.evaluation.alarms import fired
 from drs.pages.figures import style
 from drs.statistics import mean_interval
 from drs.study.claims.evaluation import alarm_metrics
+from drs.study.measured import at_budgets, measured
 
 ATTACKS = {
     "fgsm": "FGSM",
@@ -183,7 +184,7 @@ def alarm_table(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     table: dict[str, dict[str, str]] = {}
     for variant in variants_of(frame):
         rows = frame[frame["variant"] == variant].to_dict("records")
-        heard = [fired(alarm_metrics(row)) for row in rows]
+        heard = [fired(measured(alarm_metrics(row))) for row in rows]
         counts = {name: sum(name in one for one in heard) for name in names}
         cells = {name: f"**{n} of {len(rows)}**" if n else f"0 of {len(rows)}" for name, n in counts.items()}
         quiet = sum(not one for one in heard)

@@ -130,6 +130,7 @@ C2 = Claim(
 def judge_alarms(frame: pd.DataFrame) -> Judgement:
     """C3: share of DRS networks on whose record no alarm fires."""
     from drs.evaluation.alarms import fired
+    from drs.study.measured import measured
 
     rows = frame[(frame["variant"] == "drs") & frame[WORST].notna()]
     if rows.empty:
@@ -137,7 +138,7 @@ def judge_alarms(frame: pd.DataFrame) -> Judgement:
     counts: Counter[str] = Counter()
     quiet = 0
     for row in rows.to_dict("records"):
-        names = fired(alarm_metrics(row))
+        names = fired(measured(alarm_metrics(row)))
         counts.update(names)
         quiet += not names
     share = share_interval(quiet, len(rows))

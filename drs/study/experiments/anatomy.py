@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 
 from drs.attacks import PGD
-from drs.evaluation.accuracy import ATTACKS, MEASURES, accuracy, logits_of
+from drs.evaluation.accuracy import MEASURES, accuracy, logits_of
+from drs.evaluation.curves import ATTACKS
 from drs.study.experiments.base import Context, Outcome, Spec
+from drs.study.metrics import column
 
 SHOWN = ("fgsm", "bim", "pgd")
 
@@ -34,8 +36,9 @@ def run(spec: Spec, context: Context) -> Outcome:
             metrics[f"{name}_rises"] = float((after > before)[fooled].float().mean())
     for epsilon in spec["budgets"]:
         result = PGD(epsilon=epsilon, steps=20, keep="last")(training.network, images, labels)
-        metrics[f"pgd@{epsilon:g}"] = result.robust_accuracy(labels)
-        metrics[f"std_probabilities@{epsilon:g}"] = float(MEASURES["std_probabilities"](result.logits, labels).mean())
+        metrics[column("pgd", budget=epsilon)] = result.robust_accuracy(labels)
+        spread = MEASURES["std_probabilities"](result.logits, labels)
+        metrics[column("std_probabilities", budget=epsilon)] = float(spread.mean())
     pictures = torch.stack([images[one]] + [attacked[name].inputs[one] for name in SHOWN])
     values = torch.stack([logits[one]] + [attacked[name].logits[one] for name in SHOWN])
     arrays = {

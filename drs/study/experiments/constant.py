@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from drs.attacks import CarliniWagnerL2
 from drs.study.experiments.base import Context, Outcome, Spec
+from drs.study.metrics import column
 
 
 def run(spec: Spec, context: Context) -> Outcome:
@@ -13,5 +14,5 @@ def run(spec: Spec, context: Context) -> Outcome:
     metrics = {}
     for constant in spec["constants"]:
         attack = CarliniWagnerL2(search_steps=1, initial_const=constant, max_iterations=spec["max_iterations"])
-        metrics[f"accuracy@{constant:g}"] = attack(network, images, labels).robust_accuracy(labels)
+        metrics[column("accuracy", budget=constant)] = attack(network, images, labels).robust_accuracy(labels)
     return Outcome(metrics)

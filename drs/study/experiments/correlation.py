@@ -7,7 +7,8 @@ import math
 import torch
 
 from drs.attacks import DDN, CarliniWagnerL2, DeepFool
-from drs.evaluation.accuracy import MEASURES, clean_metrics, curve_metrics, logits_of
+from drs.evaluation.accuracy import MEASURES, clean_metrics, logits_of
+from drs.evaluation.curves import curve_metrics
 from drs.study.experiments.base import Context, Outcome, Spec
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from drs.evaluation.accuracy import clean_metrics, curve_metrics, logits_of
+from drs.evaluation.accuracy import clean_metrics, logits_of
+from drs.evaluation.curves import curve_metrics
 from drs.study.experiments.base import Context, Outcome, Spec
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor
 from drs.attacks import DDN, FGSM, PGD, Adversarials, Attack, Square, TargetedPGD, UniformNoise
 from drs.attacks.base import distance
 from drs.evaluation.accuracy import accuracy, logits_of, share
-from drs.evaluation.alarms import (
+from drs.evaluation.probes import (
     float64_check,
     gradient_norms,
     repeat_difference,
@@ -25,6 +26,7 @@ from drs.evaluation.alarms import (
     zero_gradient_share,
 )
 from drs.study.experiments.base import Context, Outcome, Spec
+from drs.study.metrics import column
 from drs.training.models import Network
 
 SHOWN = 0.05
@@ -85,12 +87,12 @@ def measure(model: Network, source: Network, images: Tensor, labels: Tensor, spe
     few, steps = min(spec["few_images"], len(labels)), spec["steps"]
     values = {"images": float(len(labels)), "square_images": float(few), "clean": share(state.every)}
     for epsilon in sorted(spec["budgets"]):
-        at = f"@{epsilon:g}"
-        values[f"fgsm{at}"] = share(state.attack(FGSM(epsilon=epsilon)))
+        at = partial(column, budget=epsilon)
+        values[at("fgsm")] = share(state.attack(FGSM(epsilon=epsilon)))
         for objective in OBJECTIVES:
             right = state.attack(PGD(epsilon=epsilon, steps=steps, objective=objective, keep="last"))
-            values[objective + at] = share(right)
-        values[f"targeted{at}"] = share(
+            values[at(objective)] = share(right)
+        values[at("targeted")] = share(
             state.costly(TargetedPGD(epsilon=epsilon, steps=steps, keep="last"), few, gradients=True)
         )
         if epsilon == SHOWN:
@@ -101,15 +103,15 @@ def measure(model: Network, source: Network, images: Tensor, labels: Tensor, spe
             borrowed, logits.argmax(dim=1) != labels, distance(borrowed, images, "linf"), logits, "linf"
         )
         right = state.note(result, slice(None), gradients=False)
-        values |= {f"transfer{at}": share(right), f"transfer_only{at}": share(state.white & ~right)}
+        values |= {at("transfer"): share(right), at("transfer_only"): share(state.white & ~right)}
         still = torch.ones_like(state.every)
         for draw in range(spec["draws"]):
             still &= state.attack(UniformNoise(epsilon=epsilon, seed=draw), gradients=False)
-        values |= {f"noise{at}": share(still), f"noise_only{at}": share(state.white & ~still)}
+        values |= {at("noise"): share(still), at("noise_only"): share(state.white & ~still)}
         right = state.costly(Square(epsilon=epsilon, queries=spec["queries"]), few, gradients=False)
-        values |= {f"square{at}": share(right), f"square_only{at}": share(state.white[:few] & ~right)}
-        values |= {f"white{at}": share(state.white), f"white_few{at}": share(state.white[:few])}
-        values[f"strong_worst{at}"] = share(state.every)
+        values |= {at("square"): share(right), at("square_only"): share(state.white[:few] & ~right)}
+        values |= {at("white"): share(state.white), at("white_few"): share(state.white[:few])}
+        values[at("strong_worst")] = share(state.every)
     largest = [
         PGD(epsilon=LARGEST, steps=steps, objective=name, keep="last")(model, images, labels)
         for name in ("ce", "margin")
