@@ -292,3 +292,10 @@ def test_no_verdict_without_every_record(tmp_path: Path, monkeypatch: pytest.Mon
     found = finding("A1", "quick")
     assert (found.judgement.verdict, found.interval) == ("no records", "none")
     assert [f.claim.id for f in verdicts()] == list(CLAIMS)
+
+
+def test_networks_are_paired_by_seed_whatever_their_order() -> None:
+    rows = [("ce", seed, 0.1 * seed) for seed in (2, 0, 1)] + [("rce", seed, 0.1 * seed + 0.3) for seed in (0, 1, 2)]
+    frame = pd.DataFrame(rows, columns=["network.loss", "network.seed", "silhouette"])
+    judged = _judge("B8", frame.assign(**{"network.model": "small_conv"}))
+    assert (judged.estimate, judged.low, judged.high) == pytest.approx((0.3, 0.3, 0.3))
