@@ -4,7 +4,8 @@ r"""C&W-wb: the white-box attack of the RCE paper, which must also look normal t
           f_2 = \max(-\log \mathrm{KD}(x') - \eta_t, 0)
 
 with m the margin of the target class t over the largest other logit, KD the density of the features among t's training
-examples, and eta_t the median of -log KD over those. The published code is the same except for these defects, fixed here:
+examples, and eta_t the median of -log KD over those. The published code has these defects, which are
+fixed here:
 
 1. with kappa > 0 it compares softmax scores, which never differ by more than one, with kappa: the search cannot
    succeed. Here kappa is in units of the logits in the search, in the choice of the best image and in ``success``;
