@@ -132,8 +132,8 @@ def test_the_worst_case_is_that_of_attacks_run_by_hand(trained: Network, digits:
     values = stress.measure(trained, trained, images, labels, spec).metrics
     broken = torch.zeros(16, dtype=torch.bool)
     for name in OBJECTIVES:
-        broken |= PGD(epsilon=0.08, steps=5, objective=name)(trained, images, labels).success
-    targeted = TargetedPGD(epsilon=0.08, steps=5)(trained, images, labels).success
+        broken |= PGD(epsilon=0.08, steps=5, objective=name, keep="last")(trained, images, labels).success
+    targeted = TargetedPGD(epsilon=0.08, steps=5, keep="last")(trained, images, labels).success
     assert values["targeted@0.08"] == 1 - targeted.float().mean().item()
     broken |= targeted
     # FGSM, noise and transfer from itself (the same margin attack) can only add to it
