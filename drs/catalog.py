@@ -12,7 +12,7 @@ LOSSES = ("ce", "drs", "rce", "label_smoothing", "confidence_penalty", "logit_sq
 MODELS = ("small_conv", "mlp", "resnet")
 """:data:`drs.training.models.MODELS`."""
 ATTACKS = ("noise", "fgsm", "bim", "ilcm", "pgd", "margin", "targeted")
-""":data:`drs.evaluation.accuracy.ATTACKS`."""
+""":data:`drs.evaluation.curves.ATTACKS`."""
 PIXELS = {
     "mnist5k": 28,
     "mnist": 28,

@@ -62,7 +62,8 @@ def after(places: Places, epsilon: float) -> Array:
     """x of the test images after an attack that moves them by the whole budget to the other side."""
     x = x_of(split(0, places))
     step = np.array([-epsilon if label else epsilon for label, _ in places])
-    return np.clip(x + step, 0.0, 1.0)
+    moved: Array = np.clip(x + step, 0.0, 1.0)
+    return moved
 
 
 def surviving(places: Places, epsilon: float) -> float:
@@ -270,9 +271,12 @@ def test_the_bound_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_bound_draws_as_told(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    monkeypatch.setattr(
-        theory, "false_class_gap", lambda kind, alpha, draws, seed: seen.append((kind, alpha, draws, seed)) or alpha**3
-    )
+
+    def gap(kind: str, alpha: float, draws: int, seed: int) -> float:
+        seen.append((kind, alpha, draws, seed))
+        return alpha**3
+
+    monkeypatch.setattr(theory, "false_class_gap", gap)
     found = theory.run({"draws": 7, "alphas": [0.1, 0.2], "seed": 5}, Scripted())
     assert seen == [(kind, alpha, 7, 5) for kind in ("ce", "label_smoothing", "rce") for alpha in (0.1, 0.2)]
     assert found.metrics == pytest.approx({f"slope.{kind}": 3.0 for kind in ("ce", "label_smoothing", "rce")})

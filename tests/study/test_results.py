@@ -117,12 +117,12 @@ def test_what_profiles_decide_is_said_once() -> None:
 
 
 def test_the_catalogue_is_what_the_registries_hold() -> None:
-    from drs.evaluation import accuracy
+    from drs.evaluation import curves
     from drs.losses import LOSSES as losses
     from drs.training.datasets import DATASETS
     from drs.training.models import MODELS as models
 
-    assert (tuple(losses), tuple(models), tuple(accuracy.ATTACKS)) == (LOSSES, MODELS, ATTACKS)
+    assert (tuple(losses), tuple(models), tuple(curves.ATTACKS)) == (LOSSES, MODELS, ATTACKS)
     assert tuple(DATASETS) == tuple(PIXELS)
 
 

@@ -177,7 +177,8 @@ def per_seed(frame: pd.DataFrame, loss: str, columns: Sequence[str]) -> Values:
 
 def shared(frame: pd.DataFrame, columns: Sequence[str], losses: Sequence[str]) -> list[str]:
     """Those of ``columns`` that every network of these losses has: an attack that never succeeds on one has no AUC."""
-    return [name for name in columns if all(np.isfinite(per_seed(frame, loss, [name])).all() for loss in losses)]
+    rows = [of_loss(frame, loss, columns) for loss in losses]
+    return [name for name in columns if all(np.isfinite(one[name].to_numpy(float)).all() for one in rows)]
 
 
 def judge_gain(frame: pd.DataFrame, columns: Sequence[str], *, loss: str = "rce", scale: str = "{:.3f}") -> Judgement:
