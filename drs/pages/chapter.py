@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from drs.pages import markdown
+from drs.pages.claims import interval
 from drs.study.claims import finding, get_claim
 from drs.study.claims.base import Finding
+from drs.study.metrics import label
 from drs.study.plan import Scale
 from drs.study.profiles import PROFILES, get_profile
 from drs.study.records import Record, canonical, flat
 from drs.study.results import Results
+from drs.study.scales import Everywhere, Shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,30 +22,22 @@ if TYPE_CHECKING:
 
 
 def setup() -> None:
-    """House style, vector figures without dates, and the numbers of each beside it; for the first cell of a chapter."""
-    from IPython.core.formatters import JSONFormatter
-    from IPython.core.getipython import get_ipython
-    from matplotlib.figure import Figure
-    from matplotlib_inline.backend_inline import set_matplotlib_formats
-
+    """The house style of figures; for the first cell of a chapter."""
     from drs.pages.figures import style
-    from drs.pages.figures.numbers import MIME, tables
 
-    set_matplotlib_formats("svg", metadata={"Date": None}, bbox_inches="tight")
     style.apply()
-    shell = get_ipython()
-    if shell is not None and shell.display_formatter is not None:
-        numbers = JSONFormatter()
-        numbers.for_type(Figure, tables)
-        shell.display_formatter.formatters[MIME] = numbers
-        shell.display_formatter.active_types = [*shell.display_formatter.active_types, MIME]
 
 
-def markdown(text: str) -> Markdown:
-    """Markdown as a cell's result."""
+def prose(text: str) -> Markdown:
+    """Text in Markdown as a cell's result."""
     from IPython.display import Markdown
 
     return Markdown(text)
+
+
+def counterpart(of: Shown, among: Everywhere) -> Shown:
+    """Another experiment's records at the scale of these."""
+    return next(other for other in among.every if other.scale == of.scale)
 
 
 def sentence(found: Finding) -> str:
@@ -52,7 +48,7 @@ def sentence(found: Finding) -> str:
     seeds = "" if found.claim.counts == "seeds" else f", seeds: {found.seeds}"
     return (
         f"**{judged.verdict.capitalize()}** under `{found.profile}` ({found.dataset}, {judged.n} "
-        f"{found.claim.counts}{seeds}): {found.claim.quantity} = {found.interval}. {judged.detail}."
+        f"{found.claim.counts}{seeds}): {found.claim.quantity} = {interval(judged)}. {judged.detail}."
     )
 
 
@@ -80,7 +76,7 @@ def verdict(*claim_ids: str, profile: str = "quick") -> Markdown:
         if claim.mended:
             lines += ["", f"This rule was mended after records had been seen. {claim.mended}"]
         parts.append("\n".join(lines))
-    return markdown("\n\n".join(parts))
+    return prose("\n\n".join(parts))
 
 
 def headline(claim_id: str, sentences: Mapping[str, str], *, profile: str = "quick") -> Markdown:
@@ -93,28 +89,16 @@ def headline(claim_id: str, sentences: Mapping[str, str], *, profile: str = "qui
     """
     found = finding(claim_id, profile)
     if get_profile(profile).scratch or found.judgement.verdict == "no records":
-        return markdown(f"Under `{profile}` no verdict is given on claim {claim_id}.")
-    number = f"{found.claim.quantity}: {found.interval} (`{found.profile}`, {found.dataset})"
-    return markdown(f"**{sentences[found.judgement.verdict]}** {number[0].upper()}{number[1:]}.")
+        return prose(f"Under `{profile}` no verdict is given on claim {claim_id}.")
+    number = f"{found.claim.quantity}: {interval(found.judgement)} (`{found.profile}`, {found.dataset})"
+    return prose(f"**{sentences[found.judgement.verdict]}** {number[0].upper()}{number[1:]}.")
 
 
 def table(frame: pd.DataFrame, caption: str = "") -> Markdown:
-    """A data frame as a Markdown table with its index."""
-    from drs.pages.figures import style
-
-    header = "| | " + " | ".join(style.outcome(str(column)) for column in frame.columns) + " |"
-    rule = "|---" * (len(frame.columns) + 1) + "|"
-    rows = [
-        "| " + " | ".join([str(index), *(_cell(value) for value in row)]) + " |"
-        for index, row in zip(frame.index, frame.itertuples(index=False))
-    ]
-    return markdown("\n".join([f"*{caption}*\n" if caption else "", header, rule, *rows]))
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return "" if value != value else f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-    return str(value)
+    """A data frame as a table with its index; columns that are metrics get their labels."""
+    columns = ["", *(label(str(column)) for column in frame.columns)]
+    lines = markdown.table(columns, frame.itertuples(name=None))
+    return prose(f"*{caption}*\n\n{lines}" if caption else lines)
 
 
 def provenance(records: Iterable[Record], profile: str) -> Markdown:
@@ -132,10 +116,9 @@ def provenance(records: Iterable[Record], profile: str) -> Markdown:
         lines += [f"- {_origin(experiment, found, timed=profile != 'smoke')}"]
     lines += ["", "<details><summary>Parameters of these runs</summary>", ""]
     for experiment, found in groups.items():
-        lines += [f"Experiment `{experiment}`:", "", "| parameter | value |", "|---|---|"]
-        lines += [f"| `{name}` | {value} |" for name, value in parameters(found).items()]
-        lines += [""]
-    return markdown("\n".join([*lines, "</details>"]))
+        rows = ((f"`{name}`", value) for name, value in parameters(found).items())
+        lines += [f"Experiment `{experiment}`:", "", markdown.table(["parameter", "value"], rows), ""]
+    return prose("\n".join([*lines, "</details>"]))
 
 
 def _several(values: Iterable[object]) -> str:

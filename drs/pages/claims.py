@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from drs.study.claims import CLAIMS, Finding, finding
+from drs.pages.markdown import cell, table
+from drs.study.claims import CLAIMS, Finding, Judgement, finding
 from drs.study.profiles import QUICK, RESEEDED
 
 
+def interval(judged: Judgement) -> str:
+    """The deciding number with its interval, as text.
+
+    >>> interval(Judgement("reproduced", 0.1234, 0.1, 0.2, 30, ""))
+    '0.123 [0.1, 0.2]'
+    """
+    if judged.low != judged.low:
+        return cell(judged.estimate) or "none"
+    return f"{cell(judged.estimate)} [{cell(judged.low)}, {cell(judged.high)}]"
+
+
 def as_lines(findings: list[Finding]) -> str:
-    """One line of plain text a claim and profile: id, verdict, profile, number with interval, notebook."""
+    """One line of plain text per claim and profile: id, verdict, profile, number with interval, notebook."""
     return "\n".join(
-        f"{f.claim.id:<4} {f.judgement.verdict:<17}  {f.profile:<9} {f.interval:<26} {f.claim.quantity}  "
+        f"{f.claim.id:<4} {f.judgement.verdict:<17}  {f.profile:<9} {interval(f.judgement):<26} {f.claim.quantity}  "
         f"({f.claim.notebook}.ipynb)"
         for f in findings
     )
@@ -22,7 +34,7 @@ def as_blocks(findings: list[Finding]) -> str:
         claim, judged = found.claim, found.judgement
         blocks.append(
             f"{claim.id:<4} {judged.verdict.upper()} ({found.profile}): {claim.statement}\n"
-            f"     {claim.quantity}: {found.interval}, {judged.n} {claim.counts}; {judged.detail}\n"
+            f"     {claim.quantity}: {interval(judged)}, {judged.n} {claim.counts}; {judged.detail}\n"
             f"     rule: {' '.join(filter(None, (claim.rule, claim.mended)))}\n"
             f"     {claim.notebook}.ipynb"
         )
@@ -30,37 +42,35 @@ def as_blocks(findings: list[Finding]) -> str:
 
 
 def reseeded_markdown() -> str:
-    """A Markdown table of what other seeds make of each claim, beside ``quick``; a claim without such records is left
+    """A Markdown table of what other seeds make of each claim, next to ``quick``; a claim without such records is left
     out."""
-    rows = ["| | seeds of `quick` | other seeds | |", "|---|---|---|---|"]
+    rows = []
     for claim_id, claim in CLAIMS.items():
-        first, again = finding(claim_id, QUICK.name), finding(claim_id, RESEEDED.name)
-        if "no records" in (first.judgement.verdict, again.judgement.verdict):
-            continue
-        same = "the same" if first.judgement.verdict == again.judgement.verdict else "**another verdict**"
-        cells = [f"{f.judgement.verdict}: {f.interval}" for f in (first, again)]
-        rows.append(f"| {claim_id}, {claim.quantity} | {cells[0]} | {cells[1]} | {same} |")
-    return "\n".join(rows)
+        first, again = finding(claim_id, QUICK.name).judgement, finding(claim_id, RESEEDED.name).judgement
+        if "no records" not in (first.verdict, again.verdict):
+            same = "the same" if first.verdict == again.verdict else "**another verdict**"
+            found = (f"{judged.verdict}: {interval(judged)}" for judged in (first, again))
+            rows.append([f"{claim_id}, {claim.quantity}", *found, same])
+    return table(["", "seeds of `quick`", "other seeds", ""], rows)
 
 
 def as_markdown(findings: list[Finding], *, prefix: str = "") -> str:
-    """A Markdown table, one row a claim and profile.
+    """A Markdown table, one row per claim and profile.
 
     Args:
-        findings: From :func:`verdicts`.
+        findings: From :func:`drs.study.claims.verdicts`.
         prefix: Put before the links to the notebooks, such as ``"../"``.
     """
-    rows = [
-        "| claim | the paper says | ours, 95% interval | verdict |",
-        "|---|---|---|---|",
-    ]
+    rows = []
     for found in findings:
         claim, judged = found.claim, found.judgement
-        link = f"[{claim.id}]({prefix}{claim.notebook}.ipynb)"
         scale = f"{found.profile}, {found.dataset}, {judged.n} {claim.counts}" if judged.n else "not run"
-        mended = ", rule mended" if claim.mended else ""
         rows.append(
-            f"| {link}: {claim.statement} | {claim.paper_says() or 'nothing: ours'} "
-            f"| {claim.quantity}: **{found.interval}** | **{judged.verdict}** ({scale}{mended}) |"
+            [
+                f"[{claim.id}]({prefix}{claim.notebook}.ipynb): {claim.statement}",
+                claim.paper_says() or "nothing: ours",
+                f"{claim.quantity}: **{interval(judged)}**",
+                f"**{judged.verdict}** ({scale}{', rule mended' if claim.mended else ''})",
+            ]
         )
-    return "\n".join(rows)
+    return table(["claim", "the paper says", "ours, 95% interval", "verdict"], rows)

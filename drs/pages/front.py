@@ -56,8 +56,7 @@ def write() -> list[Path]:
 
     matplotlib.use("agg")
     from drs.pages.figures import style
-    from drs.pages.figures.drs_paper import curve
-    from drs.pages.figures.numbers import tables
+    from drs.pages.figures.drs import curve
 
     root = project_root()
     generated = root / "book" / "_generated"
@@ -69,8 +68,8 @@ def write() -> list[Path]:
     frame = Results().frame("losses", DEFAULT)
     if len(frame):
         style.apply()
-        figure = curve(frame, ("ce", "drs"), ("fgsm", "pgd", "worst"))
-        figure.savefig(generated / "story.svg", metadata={"Date": None}, transparent=False, facecolor="white")
-        (generated / "story.json").write_text(json.dumps(tables(figure), indent=1) + "\n", encoding="utf-8")
+        story = curve(frame, ("ce", "drs"), ("fgsm", "pgd", "worst"))
+        story.figure.savefig(generated / "story.svg", metadata={"Date": None}, transparent=False, facecolor="white")
+        (generated / "story.json").write_text(json.dumps(story.tables(), indent=1) + "\n", encoding="utf-8")
         written += [generated / "story.svg", generated / "story.json"]
     return written

@@ -5,12 +5,13 @@ All of them are made from the plans of the experiments and from the records ther
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
 from drs.catalog import PIXELS
 from drs.evaluation.curves import ATTACKS
+from drs.pages.markdown import cell, table
 from drs.study.claims import CLAIMS, verdicts
 from drs.study.experiments import EXPERIMENTS
 from drs.study.plan import plan
@@ -32,15 +33,9 @@ TRAINED = tuple(scale for scale in SCALES if not PROFILES[scale[0]].checks)
 VERDICTS = ("reproduced", "partly reproduced", "undecided", "not reproduced", "no records")
 
 
-def markdown(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
-
-
 def _range(values: Iterable[float]) -> str:
     low, high = min(found := list(values)), max(found)
-    return f"{low:,g}" if low == high else f"{low:,g} to {high:,g}"
+    return cell(low) if low == high else f"{cell(low)} to {cell(high)}"
 
 
 def _trainings(runs: Iterable[Run]) -> list[TrainingSpec]:
@@ -68,7 +63,7 @@ def architectures() -> str:
                 depth = f"-{spec.model_options['depth']}" if spec.model == "resnet" else ""
                 used.setdefault((f"{spec.model}{depth}", profile, dataset), {})[count] = None
     rows = [[f"`{model}`", f"{profile}, {data}", _range(counts)] for (model, profile, data), counts in used.items()]
-    return markdown(["architecture", "profile, data", "parameters"], sorted(rows))
+    return table(["architecture", "profile, data", "parameters"], sorted(rows))
 
 
 def trainings() -> str:
@@ -87,7 +82,7 @@ def trainings() -> str:
                 )
                 rows.setdefault(settings, []).append(f"{name}: {len(specs)}")
     header = ["profile, data", "models", "updates", "batch", "learning rate (schedule), weight decay", "networks"]
-    return markdown(header, [[*settings, ", ".join(names)] for settings, names in rows.items()])
+    return table(header, [[*settings, ", ".join(names)] for settings, names in rows.items()])
 
 
 def attacks(epsilon: float = 0.05) -> str:
@@ -102,7 +97,7 @@ def attacks(epsilon: float = 0.05) -> str:
             spec = plan(experiment, profile, dataset=dataset)[0].spec
             kept = [f"{k}={v}" for k, v in spec.items() if isinstance(v, (int, float, list)) and not _is_specs(v)]
             rows.append([f"experiment `{experiment}`", profile, "", f"`{', '.join(kept)}`"])
-    return markdown(["attack", "profile", "class", "settings"], rows)
+    return table(["attack", "profile", "class", "settings"], rows)
 
 
 def _is_specs(value: Any) -> bool:
@@ -135,7 +130,7 @@ def cost() -> str:
                 ]
             )
     rows.append(["**all**", "", number, f"{total / 60:.1f}", "", "", ""])
-    return markdown(["profile, data", "experiment", "runs", "minutes", "longest run, s", "device", "torch"], rows)
+    return table(["profile, data", "experiment", "runs", "minutes", "longest run, s", "device", "torch"], rows)
 
 
 def not_run() -> str:
@@ -153,7 +148,7 @@ def not_run() -> str:
             seen.add(key)
     if not rows:
         return "Every experiment has been run at every scale."
-    return markdown(["profile, data", "experiment", "runs with a record", "claims not judged there"], rows)
+    return table(["profile, data", "experiment", "runs with a record", "claims not judged there"], rows)
 
 
 def outcome() -> str:
@@ -168,7 +163,7 @@ def outcome() -> str:
         [source, scale, *(", ".join(by.get(verdict, [])) or "none" for verdict in VERDICTS)]
         for (source, scale), by in sorted(cells.items())
     ]
-    return markdown(["claims of", "profile, data", *VERDICTS], rows)
+    return table(["claims of", "profile, data", *VERDICTS], rows)
 
 
 def data() -> str:
@@ -177,7 +172,7 @@ def data() -> str:
     for name in PIXELS:
         where = [profile for profile, dataset in SCALES if dataset == name] or ["only on request"]
         rows.append([f"`{name}`", ", ".join(where), f"{PIXELS[name]} x {PIXELS[name]}"])
-    return markdown(["data set", "profiles", "pixels"], rows)
+    return table(["data set", "profiles", "pixels"], rows)
 
 
 def seeds() -> str:
@@ -187,7 +182,7 @@ def seeds() -> str:
         for p in PROFILES.values()
         if not p.scratch
     ]
-    return markdown(["profile", "seeds", "networks of the population", "images attacked", "by costly attacks"], rows)
+    return table(["profile", "seeds", "networks of the population", "images attacked", "by costly attacks"], rows)
 
 
 FRAGMENTS = (outcome, data, seeds, architectures, trainings, attacks, cost, not_run)

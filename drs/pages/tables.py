@@ -1,4 +1,4 @@
-"""Tables behind the figures, from data frames of records."""
+"""The tables of the chapters, from data frames of records."""
 
 from __future__ import annotations
 
@@ -7,10 +7,17 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from drs.evaluation.alarms import fired
+from drs.pages.figures import style
+from drs.pages.figures.figured import each
+from drs.pages.figures.stress import work
 from drs.paths import benchmarks_root
 from drs.statistics import Method, correlate, holm, mean_interval, partial_correlation
-from drs.study.claims.base import SHOWN, SWEPT
-from drs.study.metrics import Metric, column
+from drs.study import metrics
+from drs.study.claims.base import EVADING, SHOWN, SWEPT, evading_aucs, main_architecture, shared
+from drs.study.claims.evaluation import alarm_metrics
+from drs.study.measured import measured
+from drs.study.metrics import DETECTORS, SPREADS
 from drs.study.published import published
 
 
@@ -28,7 +35,7 @@ def correlation_table(
     A pair with fewer than eight networks where both are finite, or with a constant side, is left empty.
 
     Args:
-        frame: One row a network.
+        frame: One row per network.
         measures: Columns of the false-class measures.
         outcomes: Columns of the results after an attack.
         method: ``"pearson"``, ``"spearman"`` or ``"kendall"``.
@@ -40,11 +47,10 @@ def correlation_table(
     """
     rows = []
     for measure in measures:
-        metric = Metric.parse(measure)
         for outcome in outcomes:
             used = frame[[measure, outcome, *([given] if given else [])]].replace([np.inf, -np.inf], np.nan).dropna()
             x, y = used[measure].to_numpy(float), used[outcome].to_numpy(float)
-            row = {"measure": metric.name if metric.part == "mean" else measure, "outcome": outcome, "n": len(used)}
+            row = {"measure": measure, "outcome": outcome, "n": len(used)}
             if len(used) >= 8 and np.ptp(x) > 0 and np.ptp(y) > 0:
                 if given:
                     r = partial_correlation(x, y, used[given].to_numpy(float), resamples=resamples)
@@ -62,7 +68,7 @@ def correlation_table(
 
 
 def over_seeds(frame: pd.DataFrame, by: str, columns: Sequence[str]) -> pd.DataFrame:
-    """Mean and 95% t interval over seeds as text, one row a value of ``by`` in the order it first appears.
+    """Mean and 95% t interval over seeds as text, one row per value of ``by`` in the order it first appears.
 
     A column without a number in any row says ``diverged`` where every training did, else ``none``; where some rows
     have none, the count stands in brackets. Fewer than three numbers have no interval.
@@ -71,19 +77,19 @@ def over_seeds(frame: pd.DataFrame, by: str, columns: Sequence[str]) -> pd.DataF
     for value in dict.fromkeys(frame[by]):
         rows = frame[frame[by] == value]
         cells = {}
-        for name in columns:
-            values = rows[name].dropna().to_numpy(float)
+        for column in columns:
+            values = rows[column].dropna().to_numpy(float)
             if not len(values):
                 lost = "diverged" in rows and bool((rows["diverged"] == 1).all())
-                cells[name] = "diverged" if lost else "none"
+                cells[column] = "diverged" if lost else "none"
                 continue
             interval = mean_interval(values)
             digits = ".2g" if 0 < abs(interval.mean) < 0.001 else ".3f"
-            cells[name] = f"{interval.mean:{digits}}"
+            cells[column] = f"{interval.mean:{digits}}"
             if len(values) >= 3:
-                cells[name] += f" ± {(interval.high - interval.low) / 2:{digits}}"
+                cells[column] += f" ± {(interval.high - interval.low) / 2:{digits}}"
             if len(values) < len(rows):
-                cells[name] += f" ({len(values)} of {len(rows)})"
+                cells[column] += f" ({len(values)} of {len(rows)})"
         table[value] = cells | {"seeds": str(len(rows))}
     return pd.DataFrame.from_dict(table, orient="index")
 
@@ -110,7 +116,7 @@ def failed_trainings(frame: pd.DataFrame, chance: float) -> str:
 
 
 def benchmarks() -> pd.DataFrame:
-    """Every measured speed ratio that is committed, one row each, with the device it was measured on."""
+    """Every measured speed ratio that is committed, one row per ratio, with the device it was measured on."""
     found = [pd.read_csv(path) for path in sorted(benchmarks_root().glob("attacks-*.csv"))]
     columns = ["ours", "ratio", "seconds", "to", "images", "device", "commit"]
     if not found:
@@ -119,10 +125,110 @@ def benchmarks() -> pd.DataFrame:
     return table.set_index("ours")
 
 
-def detection_comparison(frame: pd.DataFrame, dataset: str = "mnist") -> pd.DataFrame:
-    """K-density's AUC in percent: the paper, the independent replication, ours, a row an attack and objective.
+def by_loss(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """:func:`over_seeds` of the networks of the grid's first architecture, one row per loss, without the columns that
+    the frame does not have."""
+    rows = main_architecture(frame)
+    table = over_seeds(rows, "network.loss", [column for column in columns if column in rows])
+    return table.rename(index=style.name)
 
-    The paper's budgets are not known to us; the replication's row at 0.1 stands beside ours at 0.1.
+
+def within_networks(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rank correlation of each false-class measure with the images' survival within a network, over the population:
+    mean, least and largest."""
+    columns = {f"sample_spearman_{name}": label for name, label in SPREADS.items()}
+    table = frame[[column for column in frame if column in columns]].describe().loc[["mean", "min", "max"]].T
+    return table.rename(index=columns)
+
+
+def losses(frame: pd.DataFrame) -> pd.DataFrame:
+    """Every variant of the experiment ``losses`` over its seeds: accuracy, worst cases, spread, calibration."""
+    worst = [name for name, metric in metrics.columns(frame, "worst").items() if metric.budget]
+    return over_seeds(frame, "variant", ["accuracy", *worst, "worst_area", "std_logits_mean", "calibration_error"])
+
+
+def worst_cases(frame: pd.DataFrame) -> pd.DataFrame:
+    """Every variant of the experiment ``stress`` over its seeds: accuracy, worst cases, gradients, distance."""
+    worst = list(metrics.columns(frame, "strong_worst"))
+    return over_seeds(frame, "variant", ["clean", *worst, "gradient_norm_median", "ddn_median"])
+
+
+def alarms(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """On how many of a variant's networks each alarm fired, one row per alarm, one column per variant."""
+    table: dict[str, dict[str, str]] = {}
+    for variant, rows in each(frame, "variant"):
+        heard = [fired(measured(alarm_metrics(row))) for row in rows.to_dict("records")]
+        counts = {name: sum(name in one for one in heard) for name in names}
+        cells = {name: f"**{n} of {len(rows)}**" if n else f"0 of {len(rows)}" for name, n in counts.items()}
+        quiet = sum(not one for one in heard)
+        table[style.name(variant)] = cells | {"no alarm at all": f"{quiet} of {len(rows)}"}
+    return pd.DataFrame(table)
+
+
+def cost(frame: pd.DataFrame) -> pd.DataFrame:
+    """Milliseconds, time ratio with its interval and memory ratio of every shape and network."""
+    table = {}
+    for _, row in frame.iterrows():
+        loop = row.get("naive_ratio", np.nan)
+        table[work(row)] = {
+            "CE, ms": f"{row['ce_milliseconds']:.3g}",
+            "DRS, ms": f"{row['drs_milliseconds']:.3g}",
+            "DRS / CE": f"{row['drs_ratio']:.3f} [{row['drs_ratio_low']:.3f}, {row['drs_ratio_high']:.3f}]",
+            "loop / CE": f"{loop:.3g}" if loop == loop else "not run",
+            "memory, DRS / CE": f"{row['memory_ratio']:.3f}",
+        }
+    return pd.DataFrame.from_dict(table, orient="index")
+
+
+def clean_error(frame: pd.DataFrame) -> pd.DataFrame:
+    """Every architecture and loss of the experiment ``detection`` over its seeds, on clean images."""
+    columns = ["error_percent", "train_accuracy", "calibration_error", "std_logits_mean", "silhouette"]
+    return over_seeds(
+        frame.assign(network=frame["network.model"] + " " + frame["network.loss"].map(style.name)), "network", columns
+    )
+
+
+def detection(frame: pd.DataFrame, head: str) -> pd.DataFrame:
+    """A number of K-density under each attack, such as ``auc_all`` or ``undetected``, one row per loss."""
+    return by_loss(frame, [f"{head}.k_density.{attack}" for attack in EVADING])
+
+
+def rejected(frame: pd.DataFrame) -> pd.DataFrame:
+    """The share of clean and of attacked images that K-density rejects where it rejects 5% of clean ones, per loss."""
+    clean = metrics.column("false_rejection_5", detector="k_density", attack="noise", budget=SHOWN)
+    return by_loss(frame, [clean, *(f"detection_rate_5.k_density.{attack}" for attack in EVADING)])
+
+
+def bandwidths(frame: pd.DataFrame) -> pd.DataFrame:
+    """K-density's AUC over the factor of its bandwidth, one row per loss."""
+    return by_loss(frame, list(metrics.columns(frame, "bandwidth_auc")))
+
+
+def transfer(frame: pd.DataFrame) -> pd.DataFrame:
+    """What examples made on each network (rows) do to the others (columns)."""
+    numbers = ("transfer_clean", "transfer", "transfer_auc", "transfer_auc_fooled")
+    return by_loss(frame, [metrics.column(number, loss=loss) for loss in ("ce", "rce", "drs") for number in numbers])
+
+
+def false_classes(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The spread of the false classes next to the mean AUC of two detectors, one row per loss, and a caption.
+
+    The mean is over the attacks that have an AUC for every network.
+    """
+    rows = main_architecture(frame)
+    every = tuple(rows["network.loss"].unique())
+    found: list[str] = []
+    for metric in ("k_density", "non_me"):
+        found = shared(frame, evading_aucs(metric), every)
+        rows = rows.assign(**{f"AUC of {DETECTORS[metric]}": rows[found].mean(axis=1)})
+    columns = ["accuracy", "std_logits_mean", "entropy_logits_mean", "AUC of K-density", "AUC of non-ME"]
+    return by_loss(rows, columns), f"AUC: mean over {len(found)} of {len(EVADING)} attacks"
+
+
+def detection_comparison(frame: pd.DataFrame, dataset: str = "mnist") -> pd.DataFrame:
+    """K-density's AUC in percent: the paper, the independent replication, ours, one row per attack and objective.
+
+    The paper's budgets are not known to us; the replication's row at 0.1 is shown next to ours at 0.1.
     """
     again = {
         (row["attack"], row["objective"]): f"{row['k_density_auc']:g}"
@@ -132,12 +238,10 @@ def detection_comparison(frame: pd.DataFrame, dataset: str = "mnist") -> pd.Data
     for row in published("rce_table2_auc", dataset=dataset).to_dict("records"):
         attack, loss = str(row["attack"]), str(row["objective"])
         ours = frame[frame["network.loss"] == loss]
-        at = SHOWN if attack in SWEPT else None
-        names = [
-            column("auc", detector="k_density", attack=attack, budget=at),
-            column("successes", attack=attack, budget=at),
-        ]
-        found = ours.reindex(columns=names).to_numpy(float)
+        budget = SHOWN if attack in SWEPT else None
+        area = metrics.column("auc", detector="k_density", attack=attack, budget=budget)
+        successes = metrics.column("successes", attack=attack, budget=budget)
+        found = ours.reindex(columns=[area, successes]).to_numpy(float)
         values = found[np.isfinite(found[:, 0]), 0] * 100
         rows[f"{attack}, {loss.upper()}"] = {
             "paper": f"{row['k_density']:g}",

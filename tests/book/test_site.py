@@ -17,7 +17,7 @@ from build import pages
 from check_browser import BROWSER, COLOURS, PHONE, axe, visit
 
 from drs.detection import auc
-from drs.pages.figures.rce_paper import arms
+from drs.pages.figures.rce import arms
 from drs.study.results import Results
 
 if TYPE_CHECKING:

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
 
 from drs.errors import UsageError
 from drs.pages import chapter as notebook
+from drs.pages import tables
 from drs.pages.chapter import headline, provenance, sentence, table, verdict
-from drs.pages.figures import drs_paper, rce_paper, style
+from drs.pages.claims import interval
 from drs.pages.front import BEGIN, END, fill
 from drs.pages.tables import correlation_table, detection_comparison, failed_trainings, over_seeds
 from drs.study import claims
@@ -24,9 +24,9 @@ from drs.study.records import Record, Run
 def test_correlation_table_is_corrected_over_the_whole_matrix() -> None:
     generator = np.random.default_rng(0)
     x = generator.normal(size=40)
-    frame = pd.DataFrame({"std_logits_mean": x, "same": 2 * x + 1, "noise": generator.normal(size=40), "flat": 1.0})
-    found = correlation_table(frame, ["std_logits_mean"], ["same", "noise", "flat"]).set_index("outcome")
-    assert list(found["measure"]) == ["std_logits"] * 3
+    frame = pd.DataFrame({"a_mean": x, "same": 2 * x + 1, "noise": generator.normal(size=40), "flat": 1.0})
+    found = correlation_table(frame, ["a_mean"], ["same", "noise", "flat"]).set_index("outcome")
+    assert list(found["measure"]) == ["a_mean"] * 3
     estimate, p_value, p_holm = (found[name].to_numpy(float) for name in ("estimate", "p_value", "p_holm"))
     assert estimate[0] == pytest.approx(1.0)
     assert np.isnan(estimate[2])  # a constant side has no correlation
@@ -37,20 +37,20 @@ def test_correlation_table_is_corrected_over_the_whole_matrix() -> None:
 
 def test_correlation_table_leaves_infinite_distances_out() -> None:
     x = np.arange(12.0)
-    frame = pd.DataFrame({"std_logits_mean": x, "distance": np.where(x < 3, np.inf, -x)})
-    row = correlation_table(frame, ["std_logits_mean"], ["distance"]).iloc[0]
+    frame = pd.DataFrame({"a_mean": x, "distance": np.where(x < 3, np.inf, -x)})
+    row = correlation_table(frame, ["a_mean"], ["distance"]).iloc[0]
     assert (row["n"], row["estimate"]) == (9, pytest.approx(-1.0))
-    few = correlation_table(frame.iloc[:8], ["std_logits_mean"], ["distance"]).iloc[0]
+    few = correlation_table(frame.iloc[:8], ["a_mean"], ["distance"]).iloc[0]
     assert (few["n"], few["estimate"]) == (5, pytest.approx(np.nan, nan_ok=True))
 
 
 def test_partial_correlation_table() -> None:
     generator = np.random.default_rng(1)
     given = generator.normal(size=60)
-    frame = pd.DataFrame({"std_logits_mean": given + 0.1 * generator.normal(size=60), "accuracy": given})
+    frame = pd.DataFrame({"a_mean": given + 0.1 * generator.normal(size=60), "accuracy": given})
     frame["outcome"] = given + 0.1 * generator.normal(size=60)
-    raw = correlation_table(frame, ["std_logits_mean"], ["outcome"]).iloc[0]
-    partial = correlation_table(frame, ["std_logits_mean"], ["outcome"], given="accuracy").iloc[0]
+    raw = correlation_table(frame, ["a_mean"], ["outcome"]).iloc[0]
+    partial = correlation_table(frame, ["a_mean"], ["outcome"], given="accuracy").iloc[0]
     assert raw["estimate"] > 0.95
     assert abs(partial["estimate"]) < 0.3
 
@@ -92,8 +92,9 @@ def test_detection_comparison() -> None:
 def test_markdown_table() -> None:
     frame = pd.DataFrame({"x": [0.123456, np.nan], "y": ["a", "b"]}, index=["one", "two"])
     assert table(frame, "caption").data == (
-        "*caption*\n\n| | x | y |\n|---|---|---|\n| one | 0.123 | a |\n| two |  | b |"
+        "*caption*\n\n|  | x | y |\n|---|---|---|\n| one | 0.123 | a |\n| two |  | b |"
     )
+    assert table(pd.DataFrame({"pgd@0.05": ["1 of 2"]}, index=["CE"])).data.splitlines()[0] == "|  | PGD-20, 0.05 |"
 
 
 def _claim(judged: Judgement) -> Finding:
@@ -103,14 +104,15 @@ def _claim(judged: Judgement) -> Finding:
 
 def test_sentence_and_interval() -> None:
     found = _claim(Judgement("reproduced", 0.1234, 0.1, 0.2, 30, "the numbers"))
-    assert found.interval == "0.123 [0.1, 0.2]"
+    assert interval(found.judgement) == "0.123 [0.1, 0.2]"
     assert sentence(found) == (
         "**Reproduced** under `quick` (mnist5k, 30 seeds): quantity = 0.123 [0.1, 0.2]. the numbers."
     )
     networks = replace(found, claim=replace(found.claim, counts="networks"))
     assert "(mnist5k, 30 networks, seeds: 3)" in sentence(networks)
-    assert _claim(Judgement("reproduced", 0.5, np.nan, np.nan, 1, "")).interval == "0.5"
-    assert _claim(Judgement("reproduced", 1734.2, np.nan, np.nan, 3, "")).interval == "1,734"
+    assert interval(Judgement("reproduced", 0.5, np.nan, np.nan, 1, "")) == "0.5"
+    assert interval(Judgement("reproduced", 1734.2, np.nan, np.nan, 3, "")) == "1,734"
+    assert interval(Judgement("no records", np.nan, np.nan, np.nan, 0, "")) == "none"
     nothing = _claim(Judgement("no records", np.nan, np.nan, np.nan, 0, ""))
     assert sentence(nothing).startswith("Under `quick` there are no complete records")
 
@@ -176,32 +178,105 @@ def test_readme_markers() -> None:
         fill("nothing here", "new")
 
 
-def test_curve_draws_means_and_intervals() -> None:
-    rows = [
-        {"variant": v, "worst@0": 1.0, "worst@0.1": base + s / 10, "pgd@0.1": base}
-        for v, base in (("ce", 0.2), ("drs", 0.6))
-        for s in (-1, 0, 1)
+DETECTION = pd.DataFrame(
+    {
+        "network.model": ["small_conv", "small_conv", "small_conv", "resnet"],
+        "network.loss": ["ce", "ce", "rce", "ce"],
+        "network.seed": [0, 1, 0, 0],
+        "accuracy": [0.9, 0.7, 0.5, 0.0],
+        "std_logits_mean": [1.0, 3.0, 5.0, 0.0],
+        "entropy_logits_mean": [0.25, 0.75, 0.5, 0.0],
+        "error_percent": [10.0, 30.0, 50.0, 100.0],
+        "train_accuracy": [1.0, 1.0, 1.0, 0.0],
+        "calibration_error": [0.1, 0.1, 0.1, 0.0],
+        "silhouette": [0.2, 0.4, 0.6, 0.0],
+        "auc_all.k_density.bim@0.1": [0.6, 0.8, 0.9, 0.0],
+        "false_rejection_5.k_density.noise@0.1": [0.05, 0.07, 0.06, 0.0],
+        "detection_rate_5.k_density.bim@0.1": [0.5, 0.7, 0.9, 0.0],
+        "bandwidth_auc@10": [0.3, 0.5, 0.7, 0.0],
+        "bandwidth_auc@0.1": [0.1, 0.3, 0.5, 0.0],
+        "transfer_clean.rce": [0.01, 0.03, 0.02, 0.0],
+        "transfer.ce": [0.2, 0.4, 0.3, 0.0],
+        "transfer_auc.ce": [0.5, 0.7, 0.6, 0.0],
+    }
+)
+
+
+def rows(table: pd.DataFrame) -> dict[str, list[str]]:
+    return {str(index): list(row) for index, row in zip(table.index, table.itertuples(index=False))}
+
+
+def test_by_loss_is_over_the_seeds_of_the_first_architecture_and_of_the_columns_there_are() -> None:
+    table = tables.by_loss(DETECTION, ["accuracy", "nothing"])
+    assert list(table.columns) == ["accuracy", "seeds"]
+    assert rows(table) == {"CE": ["0.800", "2"], "RCE": ["0.500", "1"]}
+
+
+def test_the_tables_of_the_detection_chapters_take_their_columns_in_order() -> None:
+    table = tables.clean_error(DETECTION)
+    assert rows(table)["small_conv CE"] == ["20.000", "1.000", "0.100", "2.000", "0.300", "2"]
+    assert rows(table)["resnet CE"][0] == "100.000"
+    assert rows(tables.detection(DETECTION, "auc_all")) == {"CE": ["0.700", "2"], "RCE": ["0.900", "1"]}
+    assert rows(tables.rejected(DETECTION))["CE"] == ["0.060", "0.600", "2"]
+    table = tables.bandwidths(DETECTION)
+    assert list(table.columns) == ["bandwidth_auc@0.1", "bandwidth_auc@10", "seeds"]
+    assert rows(table)["RCE"] == ["0.500", "0.700", "1"]
+    table = tables.transfer(DETECTION)
+    assert list(table.columns) == ["transfer.ce", "transfer_auc.ce", "transfer_clean.rce", "seeds"]
+    assert rows(table)["CE"] == ["0.300", "0.600", "0.020", "2"]
+
+
+def test_false_classes_stand_next_to_the_mean_auc_of_the_attacks_that_all_networks_have() -> None:
+    areas = {"fgsm@0.1": [0.5, 0.7, 0.9, 0.0], "bim@0.1": [0.7, 0.9, np.nan, 0.0], "cw": [0.9, 0.7, 0.7, 0.0]}
+    numbers = {
+        f"auc.{metric}.{attack}": np.array(values) * share
+        for metric, share in (("k_density", 1.0), ("non_me", 0.5))
+        for attack, values in areas.items()
+    }
+    absent = {f"auc.{m}.{a}": np.nan for m in ("k_density", "non_me") for a in ("ilcm@0.1", "jsma@0.1", "cw_hc")}
+    table, caption = tables.false_classes(DETECTION.assign(**numbers, **absent))
+    assert caption == "AUC: mean over 2 of 6 attacks"  # RCE has no success under BIM
+    assert list(table.columns)[3:5] == ["AUC of K-density", "AUC of non-ME"]
+    assert rows(table)["CE"] == ["0.800", "2.000", "0.500", "0.700", "0.350", "2"]
+    assert rows(table)["RCE"][3:5] == ["0.800", "0.400"]
+
+
+def test_the_tables_of_variants_take_every_budget_in_order() -> None:
+    numbers = {"accuracy": 0.9, "worst@0": 0.9, "worst@0.1": 0.2, "worst@0.05": 0.4, "worst_area": 0.3}
+    numbers |= {"std_logits_mean": 2.0, "calibration_error": 0.1}
+    table = tables.losses(pd.DataFrame([{"variant": "std", **numbers}]))
+    assert list(table.columns)[:4] == ["accuracy", "worst@0.05", "worst@0.1", "worst_area"]
+    assert rows(table)["std"] == ["0.900", "0.400", "0.200", "0.300", "2.000", "0.100", "1"]
+    stress = {"clean": 0.9, "strong_worst@0.1": 0.1, "strong_worst@0.03": 0.5}
+    stress |= {"gradient_norm_median": 0.25, "ddn_median": 1.5}
+    assert rows(tables.worst_cases(pd.DataFrame([{"variant": "ce", **stress}])))["ce"] == [
+        *("0.900", "0.500", "0.100", "0.250", "1.500", "1")
     ]
-    figure = drs_paper.curve(pd.DataFrame(rows), ("ce", "drs"), ("pgd", "worst"))
-    assert isinstance(figure, Figure)
-    left, right = figure.axes
-    drawn = {line.get_label(): line.get_xydata().tolist() for line in right.get_lines()}  # type: ignore[union-attr]
-    assert drawn == {"CE": [[0.0, 1.0], [0.1, pytest.approx(0.2)]], "DRS": [[0.0, 1.0], [0.1, pytest.approx(0.6)]]}
-    assert [line.get_color() for line in left.get_lines()] == [style.COLOURS["ce"], style.COLOURS["drs"]]
-    assert len(right.collections) == 2  # a band each
 
 
-def test_figures_survive_a_loss_that_diverged() -> None:
-    rows = pd.DataFrame({"variant": ["ce", "drs"], "worst@0": [1.0, np.nan], "worst@0.1": [0.5, np.nan]})
-    figure = drs_paper.curve(rows, ("ce", "drs"), ("worst",))
-    assert [line.get_label() for line in figure.axes[0].get_lines()] == ["CE"]
+def test_rank_correlations_within_networks_are_described_over_them() -> None:
+    frame = pd.DataFrame({"sample_spearman_std_logits": [-0.5, 0.0, 0.2], "accuracy": [1.0, 1.0, 1.0]})
+    table = tables.within_networks(frame)
+    assert list(table.columns) == ["mean", "min", "max"]
+    assert list(table.loc["std of false logits"]) == pytest.approx([-0.1, -0.5, 0.2])
 
 
-def test_auc_map_writes_the_mean() -> None:
-    frame = pd.DataFrame(
-        {"network.loss": ["ce", "ce"], "auc.k_density.cw": [0.8, 0.9], "successes.cw": [9.0, 1.0]}
-        | {"auc.k_density.cw_hc": [0.7, np.nan], "successes.cw_hc": [9.0, 0.0]}
-    )
-    figure = rce_paper.auc_map(frame, ("cw", "cw_hc"))
-    texts = [text.get_text() for text in figure.axes[0].texts]
-    assert texts == [".850", "(.700)"]  # ten successes and nine
+def test_the_table_of_alarms_counts_networks() -> None:
+    quiet = {"images": 1000.0, "clean": 0.9, "largest_budget": 0.0}
+    frame = pd.DataFrame([{"variant": "ce", **quiet}] * 2 + [{"variant": "drs", **quiet}])
+    frame.loc[0, "largest_budget"] = 0.5
+    table = tables.alarms(frame, ["large budget survives", "not monotone"])
+    assert list(table.columns) == ["CE", "DRS"]
+    assert table["CE"].tolist() == ["**1 of 2**", "0 of 2", "1 of 2"]
+    assert table["DRS"].tolist() == ["0 of 1", "0 of 1", "1 of 1"]
+
+
+def test_the_table_of_cost_says_what_was_not_run() -> None:
+    row = {"kind": "loss", "batch": 8, "tokens": 2, "classes": 32000, "ce_milliseconds": 10.0, "drs_milliseconds": 15.5}
+    row |= {"drs_ratio": 1.5, "drs_ratio_low": 1.25, "drs_ratio_high": 2.0, "memory_ratio": 1.0}
+    other = row | {"kind": "training", "model": "resnet", "naive_ratio": 123.4}
+    table = tables.cost(pd.DataFrame([row, other]))
+    assert rows(table) == {
+        "(8, 2, 32000)": ["10", "15.5", "1.500 [1.250, 2.000]", "not run", "1.000"],
+        "ResNet step": ["10", "15.5", "1.500 [1.250, 2.000]", "123", "1.000"],
+    }

@@ -1,4 +1,4 @@
-"""The experiments on stronger attacks and on cost, the rules of their claims, their figures and tables."""
+"""The experiments on stronger attacks and on cost, and the rules of their claims."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from drs.attacks import PGD, Square, TargetedPGD
-from drs.evaluation.alarms import MEANINGS
 from drs.losses import drs_loss
-from drs.pages.figures import stress as figures
 from drs.study.claims import CLAIMS
 from drs.study.claims.drs import judge_cost
 from drs.study.claims.evaluation import alarm_metrics, judge_alarms, judge_survival
@@ -204,14 +202,6 @@ def test_every_cost_run_of_smoke() -> None:
     # the penalty keeps nothing of the logits' size beyond what is there
     assert alone["memory_ratio"].iloc[-1] < 1.01
     assert bool((frame["memory_ratio"].iloc[-2:] < 1.01).all())
-    figure = figures.cost(frame)
-    bars = [len(axes.patches) for axes in figure.axes]
-    assert bars == [3 * 4, 2 * 2]
-    table = figures.cost_table(frame)
-    assert list(table.index) == [
-        *("(128, 10)", "(128, 100)", "(256, 1000)", "(8, 2, 32000)", "SmallConvNet step", "ResNet step")
-    ]
-    assert table.loc["(8, 2, 32000)", "loop / CE"] == "not run"
 
 
 # --- the rules -------------------------------------------------------------------------------------------------------
@@ -319,35 +309,3 @@ def test_the_claims_are_registered_with_their_experiments_and_chapters() -> None
         "C2": ("stress", "notebooks/05_stronger_attacks"),
         "C3": ("stress", "notebooks/05_stronger_attacks"),
     }
-
-
-# --- figures and tables ----------------------------------------------------------------------------------------------
-
-
-def test_the_figures_show_every_variant_and_budget(records: list[Record]) -> None:
-    frame = to_frame(records)
-    assert figures.variants_of(frame) == ["ce", "drs"]
-    assert figures.budgets_of(frame) == [0.03, 0.05, 0.1]
-    dots = figures.every_attack(frame)
-    assert [axes.get_title() for axes in dots.axes] == [f"epsilon {budget:g}" for budget in (0.03, 0.05, 0.1)]
-    x = np.asarray(dots.axes[1].lines[0].get_xdata())
-    assert x[-1] == frame.loc[frame["variant"] == "ce", "strong_worst@0.05"].item()
-    assert len(x) == len(figures.ATTACKS)
-    curves = figures.convergence(frame)
-    ticks = [[label.get_text() for label in axes.get_xticklabels()] for axes in curves.axes]
-    assert ticks == [["5", "10"], ["5", "10"], ["1", "2"]]
-    sweep = figures.temperature(frame).axes[0]
-    assert np.asarray(sweep.lines[1].get_ydata()).tolist() == [
-        records[1].metrics["temperature_1"],
-        records[1].metrics["temperature_10"],
-    ]
-
-
-def test_the_table_of_alarms_counts_networks(records: list[Record]) -> None:
-    frame = pd.concat([to_frame(records)] * 2, ignore_index=True)
-    frame.loc[frame.index[0], "largest_budget"] = 0.5
-    table = figures.alarm_table(frame, list(MEANINGS))
-    assert list(table.columns) == ["CE", "DRS"]
-    assert list(table.index) == [*MEANINGS, "no alarm at all"]
-    assert table.loc["large budget survives", "CE"] == "**1 of 2**"
-    assert table.loc["large budget survives", "DRS"] == "0 of 2"

@@ -1,0 +1,1 @@
+"""The figures of the chapters: each function draws a data frame and returns both, as a ``Figured``."""

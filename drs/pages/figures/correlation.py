@@ -10,71 +10,99 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
 from drs.pages.figures import style
+from drs.pages.figures.figured import Figured
 from drs.pages.tables import correlation_table
+from drs.statistics import matched_band
+from drs.study.metrics import SPREADS, label
+
+MEASURED, RESULT = "the measure", "the outcome"
+"""Columns of the two numbers of a dot."""
+PANEL = ("outcome", "measure", "coefficient")
+"""Columns that name a panel of dots."""
 
 
-def _title(frame: pd.DataFrame, measure: str, outcome: str) -> str:
+def _coefficient(frame: pd.DataFrame, measure: str, outcome: str) -> str:
     r = correlation_table(frame, [measure], [outcome]).iloc[0]
     return f"r = {r.estimate:+.2f} [{r.low:+.2f}, {r.high:+.2f}]" if pd.notna(r.estimate) else "too few points"
 
 
-def scatter(frame: pd.DataFrame, measures: Sequence[str], outcomes: Sequence[str]) -> Figure:
-    """One panel a pair of measure (columns) and outcome (rows); each dot is a network, coloured by clean accuracy.
+def _dots(frame: pd.DataFrame, measures: Sequence[str], outcomes: Sequence[str], more: pd.DataFrame) -> pd.DataFrame:
+    """A row per outcome, measure and network, with the columns of ``more`` for each network."""
+    numbered = more.assign(network=range(1, len(more) + 1))
+    return pd.concat(
+        numbered.assign(
+            outcome=label(outcome),
+            measure=SPREADS[measure],
+            coefficient=_coefficient(frame, f"{measure}_mean", outcome),
+            x=frame[f"{measure}_mean"].to_numpy(float),
+            y=frame[outcome].to_numpy(float),
+        )
+        for outcome in outcomes
+        for measure in measures
+    ).rename(columns={"x": MEASURED, "y": RESULT})
+
+
+def scatter(frame: pd.DataFrame, measures: Sequence[str], outcomes: Sequence[str]) -> Figured:
+    """One panel per pair of measure (columns) and outcome (rows); each dot is a network, coloured by clean accuracy.
 
     Args:
-        frame: One row a network.
+        frame: One row per network.
         measures: Names of measures; their mean over images is drawn.
         outcomes: Columns of the results after an attack.
     """
+    drawn = _dots(frame, measures, outcomes, pd.DataFrame({"clean accuracy": frame["accuracy"].to_numpy(float)}))
     figure = Figure(figsize=(3.1 * len(measures), 2.5 * len(outcomes)), layout="constrained")
     panels = figure.subplots(len(outcomes), len(measures), sharex="col", sharey="row", squeeze=False)
-    for row, outcome in enumerate(outcomes):
-        for column, measure in enumerate(measures):
-            axes = panels[row, column]
-            x, y = frame[f"{measure}_mean"].to_numpy(float), frame[outcome].to_numpy(float)
-            dots = axes.scatter(x, y, c=frame["accuracy"], cmap="viridis", s=16, linewidths=0, rasterized=True)
-            axes.set_title(_title(frame, f"{measure}_mean", outcome), fontsize="small", weight="normal")
-            if row + 1 == len(outcomes):
-                axes.set_xlabel(style.MEASURE_NAMES[measure])
-            if column == 0:
-                axes.set_ylabel(style.outcome(outcome))
-            style.tidy(axes)
+    for axes, ((outcome, measure, coefficient), rows) in zip(panels.flat, drawn.groupby(list(PANEL), sort=False)):
+        colours = rows["clean accuracy"]
+        dots = axes.scatter(
+            rows[MEASURED], rows[RESULT], c=colours, cmap="viridis", s=16, linewidths=0, rasterized=True
+        )
+        axes.set_title(coefficient, fontsize="small", weight="normal")
+        if axes in panels[-1]:
+            axes.set_xlabel(measure)
+        if axes in panels[:, 0]:
+            axes.set_ylabel(outcome)
+        style.tidy(axes)
     figure.colorbar(dots, ax=panels, label="clean accuracy", fraction=0.03, pad=0.01)
-    return figure
+    return Figured(figure=figure, frame=drawn, places=("network",), panel=PANEL)
 
 
-def scatter_losses(frame: pd.DataFrame, measures: Sequence[str], outcome: str) -> Figure:
-    """Networks of different losses: a panel a measure, a dot a network, its colour the loss (grey: a variant of DRS).
+def scatter_losses(frame: pd.DataFrame, measures: Sequence[str], outcome: str) -> Figured:
+    """Networks of different losses: one panel per measure, one dot per network, its colour the loss (grey: a variant
+    of DRS).
 
     Args:
-        frame: One row a network, with ``variant``.
+        frame: One row per network, with ``variant``.
         measures: Names of measures; their mean over images is drawn.
         outcome: Column of the result after an attack.
     """
+    losses = [style.name(v) if v in style.COLOURS else "variants" for v in frame["variant"]]
+    drawn = _dots(frame, measures, [outcome], pd.DataFrame({"loss": losses}))
+    order = ["variants", *(loss for loss in dict.fromkeys(losses) if loss != "variants")]
     figure = Figure(figsize=(3.6 * len(measures), 3.4), layout="constrained")
     panels = figure.subplots(1, len(measures), sharey=True, squeeze=False)[0]
-    named = [variant for variant in dict.fromkeys(frame["variant"]) if variant in style.COLOURS]
-    for axes, measure in zip(panels, measures):
-        for variant in [None, *named]:
-            rows = frame[~frame["variant"].isin(named)] if variant is None else frame[frame["variant"] == variant]
+    for axes, ((_, measure, coefficient), rows) in zip(panels, drawn.groupby(list(PANEL), sort=False)):
+        for loss in order:
+            dots, variants = rows[rows["loss"] == loss], loss == "variants"
             axes.plot(
-                rows[f"{measure}_mean"],
-                rows[outcome],
+                dots[MEASURED],
+                dots[RESULT],
                 "o",
-                markersize=4 if variant is None else 6,
-                color=style.colour(variant or ""),
-                alpha=0.5 if variant is None else 0.9,
-                label="variants" if variant is None else style.name(variant),
+                markersize=4 if variants else 6,
+                color=style.colour(loss),
+                alpha=0.5 if variants else 0.9,
+                label=loss,
             )
-        axes.set_title(_title(frame, f"{measure}_mean", outcome), fontsize="small", weight="normal")
-        axes.set_xlabel(style.MEASURE_NAMES[measure])
+        axes.set_title(coefficient, fontsize="small", weight="normal")
+        axes.set_xlabel(measure)
         style.tidy(axes)
-    panels[0].set_ylabel(style.outcome(outcome))
+    panels[0].set_ylabel(label(outcome))
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
-    return figure
+    return Figured(figure=figure, frame=drawn, places=("network",), panel=PANEL)
 
 
-def correlation_map(table: pd.DataFrame, title: str, *, numbers: bool = True) -> Figure:
+def correlation_map(table: pd.DataFrame, title: str, *, numbers: bool = True) -> Figured:
     """Heat map of a correlation matrix from :func:`drs.pages.tables.correlation_table`.
 
     Args:
@@ -82,10 +110,10 @@ def correlation_map(table: pd.DataFrame, title: str, *, numbers: bool = True) ->
         title: Above the map.
         numbers: Write the coefficients, significant ones bold; else small cells with a dot in the significant ones.
     """
-    rows, columns = list(dict.fromkeys(table["measure"])), list(dict.fromkeys(table["outcome"]))
-    cells = table.set_index(["measure", "outcome"])
-    values = cells["estimate"].unstack().loc[rows, columns].to_numpy(float)
-    marked = cells["significant"].unstack().loc[rows, columns].to_numpy(bool)
+    drawn = table[["measure", "outcome", "estimate", "significant"]].copy()
+    drawn["measure"], drawn["outcome"] = drawn["measure"].map(label), drawn["outcome"].map(label)
+    rows, columns = list(dict.fromkeys(drawn["measure"])), list(dict.fromkeys(drawn["outcome"]))
+    values = drawn.pivot(index="measure", columns="outcome", values="estimate").loc[rows, columns].to_numpy(float)
     wide, high = (0.46, 0.4) if numbers else (0.25, 0.25)
     figure = Figure(figsize=(1.8 + wide * len(columns), 1.5 + high * len(rows)), layout="constrained")
     axes = figure.subplots()
@@ -95,13 +123,14 @@ def correlation_map(table: pd.DataFrame, title: str, *, numbers: bool = True) ->
     else:  # one picture: hundreds of rectangles would make a heavy figure
         extent = (0, len(columns), len(rows), 0)
         mesh = axes.imshow(values, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto", extent=extent)
-    for i, j in np.argwhere(np.isfinite(values)):
-        value, bold = values[i, j], marked[i, j]
+    for cell in drawn.dropna().to_dict("records"):
+        x, y = columns.index(cell["outcome"]) + 0.5, rows.index(cell["measure"]) + 0.5
+        value, bold = cell["estimate"], cell["significant"]
         colour = "white" if abs(value) > 0.6 else "#222222"
         if numbers:
             axes.text(
-                j + 0.5,
-                i + 0.5,
+                x,
+                y,
                 f"{value:+.2f}".replace("0.", "."),
                 ha="center",
                 va="center",
@@ -111,12 +140,24 @@ def correlation_map(table: pd.DataFrame, title: str, *, numbers: bool = True) ->
                 alpha=1.0 if bold else 0.6,
             )
         elif bold:
-            axes.plot([j + 0.5], [i + 0.5], ".", color=colour, markersize=3)
-    axes.set_xticks(
-        np.arange(len(columns)) + 0.5, [style.outcome(c) for c in columns], rotation=60, ha="right", fontsize=8
-    )
-    axes.set_yticks(np.arange(len(rows)) + 0.5, [style.measure(r) for r in rows], fontsize=8)
+            axes.plot([x], [y], ".", color=colour, markersize=3)
+    axes.set_xticks(np.arange(len(columns)) + 0.5, columns, rotation=60, ha="right", fontsize=8)
+    axes.set_yticks(np.arange(len(rows)) + 0.5, rows, fontsize=8)
     axes.set_ylim(len(rows), 0)
     axes.set_title(title)
     figure.colorbar(mesh, ax=axes, fraction=0.03, pad=0.01)
-    return figure
+    return Figured(figure=figure, frame=drawn, places=("measure",), series=("outcome",), values=("estimate",))
+
+
+def at_equal_accuracy(frame: pd.DataFrame, measures: Sequence[str], outcomes: Sequence[str]) -> Figured:
+    """The correlations over the networks of the densest band of clean accuracy that is two points wide.
+
+    Args:
+        frame: One row per network.
+        measures: Columns of the false-class measures.
+        outcomes: Columns of the results after an attack.
+    """
+    band = frame[matched_band(frame["accuracy"].to_numpy(float), 0.02)]
+    low, high = band["accuracy"].min(), band["accuracy"].max()
+    title = f"{len(band)} networks with clean accuracy {low:.3f} to {high:.3f}"
+    return correlation_map(correlation_table(band, measures, outcomes), title)

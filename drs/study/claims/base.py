@@ -92,20 +92,6 @@ class Finding:
     dataset: str
     device: str
 
-    @property
-    def interval(self) -> str:
-        """The deciding number with its interval, as text."""
-        judged = self.judgement
-        if judged.estimate != judged.estimate:
-            return "none"
-        if judged.low != judged.low:
-            return _short(judged.estimate)
-        return f"{_short(judged.estimate)} [{_short(judged.low)}, {_short(judged.high)}]"
-
-
-def _short(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-
 
 def no_records(why: str) -> Judgement:
     """No verdict, and why there is none."""
