@@ -9,9 +9,10 @@ Importing this package imports nothing heavy: each name below is loaded when it 
 
 from __future__ import annotations
 
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from drs._lazy import lazily
 
 if TYPE_CHECKING:
     from drs.attacks import PGD
@@ -25,18 +26,14 @@ except PackageNotFoundError:  # a checkout that was never installed
 
 __all__ = ["PGD", "DRSLoss", "KDensity", "RCELoss", "ThresholdingTest", "__version__", "drs_loss", "rce_loss"]
 
-_HOMES = {
-    "attacks": ("PGD",),
-    "detection": ("KDensity", "ThresholdingTest"),
-    "losses": ("DRSLoss", "RCELoss", "drs_loss", "rce_loss"),
-}
-
-
-def __getattr__(name: str) -> Any:
-    for home, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(f"drs.{home}"), name)
-    raise AttributeError(f"module 'drs' has no attribute {name!r}")
+__getattr__ = lazily(
+    __name__,
+    {
+        "attacks": ("PGD",),
+        "detection": ("KDensity", "ThresholdingTest"),
+        "losses": ("DRSLoss", "RCELoss", "drs_loss", "rce_loss"),
+    },
+)
 
 
 def __dir__() -> list[str]:

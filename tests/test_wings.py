@@ -9,7 +9,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 METHOD = {"losses", "spread", "statistics", "detection", "training", "attacks", "evaluation"}
-WINGS = {"errors": 0, "paths": 0, "_checks": 0, "_seeding": 0} | dict.fromkeys(METHOD, 1)
+WINGS = dict.fromkeys(("errors", "paths", "catalog", "_checks", "_lazy", "_seeding"), 0)
+WINGS |= dict.fromkeys((*METHOD, "_many_classes"), 1)
 WINGS |= {"study": 2, "pages": 3, "classroom": 3, "cli": 4, "__main__": 4}
 
 

@@ -14,21 +14,26 @@ This package is the one address of its names: the scores of logits, K-density, t
 scores are worth (ROC, AUC, detection rates).
 """
 
-from drs.detection.density import BANDWIDTH_CE, BANDWIDTH_RCE, KDensity
-from drs.detection.roc import (
-    Roc,
-    auc,
-    auc_interval,
-    detection_rate,
-    evaluate_detector,
-    paired_mask,
-    rejection_threshold,
-    roc,
-    tpr_at_fpr,
-    undetected_success,
-)
-from drs.detection.scores import confidence, non_me
-from drs.detection.thresholding import NOT_SURE, ThresholdingTest
+from typing import TYPE_CHECKING
+
+from drs._lazy import lazily
+
+if TYPE_CHECKING:
+    from drs.detection.density import BANDWIDTH_CE, BANDWIDTH_RCE, KDensity
+    from drs.detection.rates import (
+        Roc,
+        auc,
+        auc_interval,
+        detection_rate,
+        evaluate_detector,
+        paired_mask,
+        rejection_threshold,
+        roc,
+        tpr_at_fpr,
+        undetected_success,
+    )
+    from drs.detection.scores import confidence, non_me
+    from drs.detection.thresholding import NOT_SURE, ThresholdingTest
 
 __all__ = [
     "BANDWIDTH_CE",
@@ -49,3 +54,24 @@ __all__ = [
     "tpr_at_fpr",
     "undetected_success",
 ]
+
+__getattr__ = lazily(
+    __name__,
+    {
+        "density": ("BANDWIDTH_CE", "BANDWIDTH_RCE", "KDensity"),
+        "rates": (
+            "Roc",
+            "auc",
+            "auc_interval",
+            "detection_rate",
+            "evaluate_detector",
+            "paired_mask",
+            "rejection_threshold",
+            "roc",
+            "tpr_at_fpr",
+            "undetected_success",
+        ),
+        "scores": ("confidence", "non_me"),
+        "thresholding": ("NOT_SURE", "ThresholdingTest"),
+    },
+)

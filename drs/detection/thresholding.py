@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from torch import Tensor
 
-from drs.detection.roc import rejection_threshold
+from drs.detection.rates import rejection_threshold
 from drs.errors import UsageError
 
 NOT_SURE = -1

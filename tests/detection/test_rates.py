@@ -262,3 +262,8 @@ def test_every_name_is_reachable_from_detection() -> None:
     assert detection.auc is auc
     assert detection.roc is roc
     assert all(hasattr(detection, name) for name in detection.__all__)
+
+
+def test_scores_in_bfloat16() -> None:
+    assert auc(torch.tensor([1.0, 2.0]).bfloat16(), [0.0]) == 1.0
+    assert rejection_threshold(torch.tensor([0.25, 0.5]).bfloat16(), 0.5) == 0.5

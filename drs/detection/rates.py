@@ -17,15 +17,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from drs.errors import UsageError
 
-Values: TypeAlias = Tensor | NDArray[np.generic] | Sequence[float] | Sequence[bool]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Values: TypeAlias = "Tensor | NDArray[np.generic] | Sequence[float] | Sequence[bool]"
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,10 @@ class Roc:
 
 
 def _array(values: Values) -> NDArray[np.generic]:
-    return np.asarray(values.detach().cpu().numpy() if isinstance(values, Tensor) else values)
+    if hasattr(values, "detach"):  # a tensor, which this module does not import: a page that reads records needs none
+        values = values.detach().cpu()
+        values = values.float() if str(values.dtype) == "torch.bfloat16" else values  # numpy has no bfloat16
+    return np.asarray(values)
 
 
 def _scores(values: Values, kind: str) -> NDArray[np.float64]:
