@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,10 +46,11 @@ class Roc:
 
 
 def _array(values: Values) -> NDArray[np.generic]:
-    if hasattr(values, "detach"):  # a tensor, which this module does not import: a page that reads records needs none
-        values = values.detach().cpu()
-        values = values.float() if str(values.dtype) == "torch.bfloat16" else values  # numpy has no bfloat16
-    return np.asarray(values)
+    tensor: Any = values
+    if not hasattr(tensor, "detach"):  # torch is not imported here: a page that only reads records needs none
+        return np.asarray(values)
+    tensor = tensor.detach().cpu()
+    return np.asarray(tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor)  # numpy has no bfloat16
 
 
 def _scores(values: Values, kind: str) -> NDArray[np.float64]:
