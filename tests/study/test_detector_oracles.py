@@ -22,13 +22,16 @@ from drs.attacks import Attack
 from drs.detection import KDensity, auc_interval
 from drs.evaluation.curves import ATTACKS
 from drs.study.experiments import detection, whitebox
+from drs.study.experiments import detector as detector_module
 from drs.training.datasets import Split
-from tests.study.oracle import BOUNDARY, Array, Line, Scripted, dataset, line_logits, softmax, tags_of, training
+from tests.study.oracle import BOUNDARY, TAGS, Array, Line, Scripted, dataset, line_logits, softmax, tags_of, training
 
 TRAIN = [(0, 0.11), (1, 0.13), (2, 0.3), (0, 0.22), (1, 0.31), (2, 0.17), (0, -0.07), (1, 0.05)]
 """The first eight are trained on (one of them a mistake, which counts under its true label); more follow."""
-VALIDATION = [(k % 2, 0.36 * (k + 1) / 21) for k in range(20)]
-TEST = [(0, 0.06), (1, 0.21), (0, -0.09), (0, 0.033), (1, 0.14), (1, 0.29), (0, 0.19), (1, -0.05), (1, 0.095)]
+VALIDATION = [(2 if k in (3, 6) else k % 2, 0.36 * (k + 1) / 21) for k in range(20)]
+TEST = [(0, 0.06), (1, 0.21), (0, -0.09), (0, 0.033), (2, 0.25), (1, 0.14), (2, 0.16), (1, 0.29), (0, 0.19), (1, -0.05)]
+TEST += [(1, 0.095)]
+"""Every split has two of class 2 among its first, so that a density of the wrong one is wrong and not refused."""
 DATA = dataset(
     train=[*TRAIN, (0, 0.39), (1, 0.59), (0, 0.38), (1, 0.58)],
     validation=VALIDATION,
@@ -116,17 +119,15 @@ class Move(Attack):
 
     by: float = 0.0
     mark: float = 77 / 255
+    home: bool = False
     confidence: float = 0.0
     options: Mapping[str, Any] | None = None
     calls: ClassVar[list[tuple[Move, nn.Module, Tensor, Tensor]]] = []
 
     def perturb(self, model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
         self.calls.append((self, model, inputs, labels))
-        return (
-            torch.from_numpy(moved(inputs.reshape(-1, 3).double().numpy(), labels.numpy(), self.by, self.mark))
-            .to(inputs)
-            .reshape(inputs.shape)
-        )
+        there = moved(inputs.reshape(-1, 3).double().numpy(), labels.numpy(), self.by, self.mark, self.home)
+        return torch.from_numpy(there).to(inputs).reshape(inputs.shape)
 
     def succeeded(self, model: nn.Module, inputs: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
         true = logits.gather(1, labels.unsqueeze(1)).squeeze(1)
@@ -134,10 +135,13 @@ class Move(Attack):
         return (over > 0) & (over >= self.confidence)
 
 
-def moved(x: Array, labels: NDArray[Any], by: float, mark: float) -> Array:
+def moved(x: Array, labels: NDArray[Any], by: float, mark: float, home: bool = False) -> Array:
+    """The same by hand; with ``home`` every second image gets the outer pixels of a training image as well."""
     x = x.copy()
     x[:, 1] += np.where(labels == 0, by, -by)
     x[:, 2] = mark
+    if home:
+        x[::2, 0], x[::2, 2] = TAGS["train"] / 255, 77 / 255
     return x.clip(0.0, 1.0)
 
 
@@ -237,7 +241,7 @@ def test_detection_by_hand(loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
         clean, others = (other.scores(each[used])["k_density"] for each in (images, inputs))
         expected[f"bandwidth_auc@{factor:g}"] = auc_by_hand(clean, others)
     expected |= {"silhouette": silhouette_score(images, labels), "train_accuracy": 0.875}
-    expected |= {"error_percent": 100 * 2 / 11, "accuracy": 9 / 11}  # of all eleven test images
+    expected |= {"error_percent": 100 * 4 / 13, "accuracy": 9 / 13}  # of all thirteen test images
     rest = ("seconds_per_example.", "cross_entropy", "calibration", "std_", "variance_", "entropy_")
     same({k: v for k, v in found.metrics.items() if not k.startswith(rest)}, expected)
     for metric in METRICS:
@@ -268,17 +272,24 @@ WHITE = {"images": COUNT, "epsilon": 0.1, "steps": 7, "search_steps": 2, "first_
 TARGETS = {"ce": (10.0, 0.5), "rce": (8.0, 0.3), "drs": (-10.0, 0.4)}
 """Slope and boundary of the networks that the transfer goes to, by loss; their seed is 1."""
 ADAPTIVE = {"selective": (0.12, 0.41), "orthogonal": (0.15, 0.42)}
+FARTHER = 0.0071
 JOINT = {0.1: (0.18, 0.43), 1.0: (0.203, 0.44), 10.0: (0.22, 0.45)}
 
 
 def scripted_wb(confidence: float, **options: Any) -> Move:
-    """kappa 0 moves by 0.203, kappa 5 by 0.35."""
+    """kappa 0 moves by 0.203, kappa 5 by 0.35; every second image comes to lie among the training images."""
     by, mark = {0.0: (0.203, 0.3), 5.0: (0.35, 0.4)}[confidence]
-    return Move(by=by, mark=mark, confidence=confidence, options=options)
+    return Move(by=by, mark=mark, home=True, confidence=confidence, options=options)
 
 
 def adaptive(by: float, mark: float) -> Callable[..., Move]:
-    return lambda **options: Move(by=by, mark=mark, options=options)
+    """Moves a little farther for each next metric: five attacks on the first, five on the second, five on the third."""
+
+    def build(**options: Any) -> Move:
+        earlier = sum("score" in (attack.options or {}) for attack, *_ in Move.calls)
+        return Move(by=by + FARTHER * (earlier // 5), mark=mark, options=options)
+
+    return build
 
 
 def network_of(values: Mapping[str, Any]) -> Line:
@@ -320,7 +331,7 @@ def test_the_white_box_by_hand(loss: str, monkeypatch: pytest.MonkeyPatch) -> No
     examples = {}
     for kappa, name in ((0.0, "wb_0"), (5.0, "wb_5")):
         attack = scripted_wb(kappa)
-        inputs = examples[name] = moved(images, labels, attack.by, attack.mark)
+        inputs = examples[name] = moved(images, labels, attack.by, attack.mark, home=True)
         z = view.logits(inputs)
         over = np.array([np.delete(row, y).max() - row[y] for row, y in zip(z, labels)])
         success = (over > 0) & (over >= kappa)
@@ -328,6 +339,7 @@ def test_the_white_box_by_hand(loss: str, monkeypatch: pytest.MonkeyPatch) -> No
         label = z.argmax(axis=1)
         missing = np.maximum(-view.density(inputs, label) - view.eta()[label], 0.0)
         expected[f"success.{name}"] = success.mean()
+        assert name != "wb_0" or 0 < (missing[done] > 0).mean() < 1  # or it would not tell them apart
         expected[f"f2_positive.{name}"] = (missing[done] > 0).mean()
         expected[f"f2_count.{name}"] = done.sum()
         expected[f"distortion.{name}"] = distortion(images, inputs)[done].mean()
@@ -347,11 +359,11 @@ def test_the_white_box_by_hand(loss: str, monkeypatch: pytest.MonkeyPatch) -> No
         used = (clean["label"] == labels) & wrong
         if used.sum() >= 2:
             expected[f"transfer_auc_fooled.{other}"] = auc_by_hand(a[used], b[used])
-    for metric in METRICS:
+    for number, metric in enumerate(METRICS):
         for name, (by, mark) in ADAPTIVE.items():
-            seen(name, moved(images, labels, by, mark), [metric])
+            seen(name, moved(images, labels, by + FARTHER * number, mark), [metric])
         for weight, (by, mark) in JOINT.items():
-            seen(f"joint@{weight:g}", moved(images, labels, by, mark), [metric])
+            seen(f"joint@{weight:g}", moved(images, labels, by + FARTHER * number, mark), [metric])
     same({k: v for k, v in found.metrics.items() if not k.startswith("seconds_per_example.")}, expected)
     assert {k for k in found.metrics if k.startswith("seconds")} == {
         f"seconds_per_example.{name}" for name in ("fgsm", "wb_0", "wb_5")
@@ -365,7 +377,15 @@ def test_the_white_box_by_hand(loss: str, monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("loss", ["ce", "rce"])
 def test_the_white_box_attacks_the_detector_that_is_measured(loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    bandwidths: list[float] = []
+
+    def noted(sigma_squared: float) -> KDensity:
+        bandwidths.append(sigma_squared)
+        return KDensity(sigma_squared)
+
+    monkeypatch.setattr(detector_module, "KDensity", noted)
     attacked_in_white(monkeypatch, loss)
+    assert bandwidths == [BANDWIDTHS[name] for name in (loss, *TARGETS)]
     view = ByHand(BANDWIDTHS[loss])
     images = pixels(DATA.test, COUNT)
     normal = view.scores(images)
