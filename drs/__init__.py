@@ -26,7 +26,7 @@ except PackageNotFoundError:  # a checkout that was never installed
 
 __all__ = ["PGD", "DRSLoss", "KDensity", "RCELoss", "ThresholdingTest", "__version__", "drs_loss", "rce_loss"]
 
-__getattr__ = lazily(
+__getattr__, __dir__ = lazily(
     __name__,
     {
         "attacks": ("PGD",),
@@ -34,7 +34,3 @@ __getattr__ = lazily(
         "losses": ("DRSLoss", "RCELoss", "drs_loss", "rce_loss"),
     },
 )
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)

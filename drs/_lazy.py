@@ -7,8 +7,8 @@ from importlib import import_module
 from typing import Any
 
 
-def lazily(package: str, homes: Mapping[str, Sequence[str]]) -> Callable[[str], Any]:
-    """A ``__getattr__`` for the package: each name comes from the module of the package that holds it.
+def lazily(package: str, homes: Mapping[str, Sequence[str]]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """``__getattr__`` and ``__dir__`` of the package: each name comes from the module of the package that holds it.
 
     Args:
         package: Its ``__name__``.
@@ -21,4 +21,4 @@ def lazily(package: str, homes: Mapping[str, Sequence[str]]) -> Callable[[str], 
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         return getattr(import_module(f"{package}.{home_of[name]}"), name)
 
-    return load
+    return load, lambda: sorted(home_of)

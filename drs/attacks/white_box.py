@@ -32,7 +32,7 @@ from drs.training.models import Network
 
 
 class Density(Protocol):
-    """A fitted density of features, such as :class:`drs.detection.density.KDensity`."""
+    """A fitted density of features, such as :class:`drs.detection.KDensity`."""
 
     def bind(self, labels: Tensor) -> Callable[[Tensor], Tensor]:
         """log KD of features (N, D) among the examples of ``labels`` (N,), as a differentiable function."""

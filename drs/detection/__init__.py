@@ -55,7 +55,7 @@ __all__ = [
     "undetected_success",
 ]
 
-__getattr__ = lazily(
+__getattr__, __dir__ = lazily(
     __name__,
     {
         "density": ("BANDWIDTH_CE", "BANDWIDTH_RCE", "KDensity"),

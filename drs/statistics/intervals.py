@@ -1,4 +1,4 @@
-"""Means over seeds with Student's t intervals, and paired differences. Thin over :mod:`scipy.stats`."""
+"""Means over seeds with Student's t intervals, and paired differences. Thin over ``scipy.stats``."""
 
 from __future__ import annotations
 

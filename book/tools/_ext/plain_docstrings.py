@@ -10,7 +10,10 @@ import re
 import sys
 from typing import Any
 
+from docutils import nodes  # type: ignore[import-untyped]
+from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 
 SEVERAL = re.compile(r":(?P<kind>ivar|param) (?P<names>\w+(?:, \w+)+):(?P<text>.*)")
 
@@ -34,15 +37,26 @@ def after_napoleon(app: Sphinx, what: str, name: str, obj: Any, options: Any, li
 
 
 def exported_above(app: Sphinx, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
-    """Leave out of a module what its package exports; None lets autodoc decide."""
+    """Leave out of a module what its package exports; None lets autodoc decide. ``drs`` itself has no page."""
     package = str(app.env.temp_data.get("autodoc:module", "")).rpartition(".")[0]
-    exported = getattr(sys.modules.get(package), "__all__", ())
+    exported = getattr(sys.modules.get(package), "__all__", ()) if "." in package else ()
     return True if what == "module" and name in exported else None
+
+
+def exported_home(app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: nodes.Element) -> Any:
+    """Lead a type that names the module of an exported name to its entry under the package."""
+    home, _, name = str(node.get("reftarget", "")).rpartition(".")
+    package = home.rpartition(".")[0]
+    if node.get("refdomain") != "py" or name not in getattr(sys.modules.get(package), "__all__", ()):
+        return None
+    domain = env.domains["py"]
+    return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", f"{package}.{name}", node, contnode)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register both sides of napoleon, which listens at priority 500."""
     app.connect("autodoc-skip-member", exported_above)
+    app.connect("missing-reference", exported_home)
     app.connect("autodoc-process-docstring", before_napoleon, priority=400)
     app.connect("autodoc-process-docstring", after_napoleon, priority=600)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
