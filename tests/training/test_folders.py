@@ -90,3 +90,28 @@ def test_no_folder_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=f"^data set '{name}': expected a folder at {tmp_path / 'none'}, found none$"):
         identified(name)
     assert folders.parts(f"{name}#0123456789abcdef") == (tmp_path / "none", "0123456789abcdef")
+
+
+def test_hidden_files_and_folders_are_not_in_the_digest(tmp_path: Path) -> None:
+    write_images(tmp_path, ["cat", "dog"], 3)
+    before = identified(f"folder:{tmp_path}")
+    write_images(tmp_path, [".ipynb_checkpoints", "__MACOSX"], 1)
+    for name in (".DS_Store", "cat/Thumbs.db", "cat/._00.png", "dog/desktop.ini"):
+        (tmp_path / name).write_bytes(b"something else")
+    assert identified(f"folder:{tmp_path}") == before
+    (tmp_path / "dog" / "note.txt").write_bytes(b"something else")
+    assert identified(f"folder:{tmp_path}") != before
+
+
+def test_a_part_that_cannot_be_listed_is_one_sentence(tmp_path: Path) -> None:
+    write_images(tmp_path, ["cat", "dog"], 3)
+    (tmp_path / "dog" / "again").symlink_to(tmp_path)  # a loop: the system stops after some 40 links
+    with pytest.raises(DataError, match=f"^data set 'folder:{tmp_path}': cannot read {tmp_path}: "):
+        identified(f"folder:{tmp_path}")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    write_images(tmp_path, ["cat", "dog"], 3)
+    before = identified(f"folder:{tmp_path}")
+    os.mkfifo(tmp_path / "cat" / "pipe.png")
+    assert identified(f"folder:{tmp_path}") == before
