@@ -19,6 +19,7 @@ from drs.catalog import check_dataset_name
 from drs.errors import DataError, UsageError
 from drs.paths import data_root
 from drs.training.folders import PREFIX, content, held_out, layout, parts
+from drs.training.images import read_image
 
 
 @dataclass(frozen=True)
@@ -169,19 +170,12 @@ def _torchvision(name: str, root: Path, *, download: bool = False) -> Dataset:
     return _assemble(name, class_names, train, test)
 
 
-def _read(files: Sequence[tuple[Path, int]], size: tuple[int, int] | None = None) -> Split:
+def _read(files: Sequence[tuple[Path, int]], size: tuple[int, ...] | None = None) -> Split:
     """The images of one split; every one of height and width ``size``, which is the first one's unless it is given."""
-    from torchvision.datasets.folder import default_loader
-    from torchvision.transforms.functional import pil_to_tensor
-
     images: list[Tensor] = []
     for path, _ in files:
-        try:
-            image = pil_to_tensor(default_loader(str(path)))
-        except (OSError, SyntaxError) as error:  # Pillow's answer to a PNG with a broken chunk is a SyntaxError
-            raise DataError(f"image {path} is corrupt: {error}") from error
-        if size is None:
-            size = image.shape[1], image.shape[2]
+        image = torch.from_numpy(read_image(path)).permute(2, 0, 1).contiguous()
+        size = size or tuple(image.shape[1:])
         if image.shape[1:] != size:
             raise DataError(f"expected every image of size {size}, got {tuple(image.shape[1:])} in {path}")
         images.append(image)
@@ -193,7 +187,7 @@ def _folder(name: str, path: Path, digest: str | None = None) -> Dataset:
     if digest is not None and content(path, name) != digest:
         raise DataError(f"data set {name!r}: the images in {path} were changed since; start again with folder:{path}")
     train = _read(found.train)
-    size = train.images.shape[2], train.images.shape[3]
+    size = tuple(train.images.shape[2:])
     test, validation = (None if each is None else _read(each, size) for each in (found.test, found.validation))
     return _assemble(name, found.classes, train, test, validation)
 

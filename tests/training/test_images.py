@@ -1,0 +1,87 @@
+"""One image file as bytes: every depth, what is transparent, what is turned, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from drs.errors import DataError
+from drs.training.images import read_image
+
+RAMP = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1040  # 0 to 65520
+
+
+def saved(values: np.ndarray, path: Path, mode: str | None = None, **options: Any) -> Path:
+    image = Image.fromarray(values)
+    assert mode is None or image.mode == mode
+    image.save(path, **options)
+    return path
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(DataError) as error:
+        read_image(path)
+    return str(error.value)
+
+
+# --- depth -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", ["png", "tiff", "pgm"])
+def test_16_bits_are_scaled_by_65535(suffix: str, tmp_path: Path) -> None:
+    pixels = read_image(saved(RAMP, tmp_path / f"ramp.{suffix}", "I;16"))
+    assert (pixels.dtype, pixels.shape) == (np.dtype(np.uint8), (8, 8, 3))
+    assert len(np.unique(pixels)) == 64
+    expected = [round(int(value) / 65535 * 255) for value in RAMP.ravel()]
+    for channel in range(3):
+        assert pixels[..., channel].ravel().tolist() == expected
+    assert expected[:4] == [0, 4, 8, 12]
+    assert expected[-1] == 255
+
+
+def test_black_and_white_of_16_bits_stay_what_they_are(tmp_path: Path) -> None:
+    values = np.array([[0, 128, 129, 32767, 32768, 65406, 65407, 65535]], dtype=np.uint16)
+    assert read_image(saved(values, tmp_path / "a.png"))[0, :, 0].tolist() == [0, 0, 1, 127, 128, 254, 255, 255]
+
+
+def test_big_endian_tiff(tmp_path: Path) -> None:
+    image = Image.frombytes("I;16B", (8, 8), RAMP.astype(">u2").tobytes())
+    image.save(tmp_path / "a.tiff")
+    assert np.array_equal(read_image(tmp_path / "a.tiff"), read_image(saved(RAMP, tmp_path / "b.png")))
+
+
+@pytest.mark.parametrize(("kind", "mode"), [(np.float32, "F"), (np.int32, "I")])
+def test_a_range_that_is_not_known_is_refused(kind: type, mode: str, tmp_path: Path) -> None:
+    path = saved(RAMP.astype(kind), tmp_path / "a.tiff", mode)
+    assert refusal(path) == (
+        f"image {path}: expected grey or colour of 8 bits or grey of 16, got mode {mode!r}; save it as one of these"
+    )
+
+
+def test_12_bits_of_a_tiff_are_refused(tmp_path: Path) -> None:
+    path = saved(np.zeros((8, 8), dtype=np.uint16), tmp_path / "a.tiff")
+    data = path.read_bytes()
+    before = (258).to_bytes(2, "little") + (3).to_bytes(2, "little") + (1).to_bytes(4, "little")
+    assert data.count(before + bytes([16, 0])) == 1
+    path.write_bytes(data.replace(before + bytes([16, 0]), before + bytes([12, 0])))
+    assert refusal(path).startswith(f"image {path}: expected grey or colour of 8 bits or grey of 16, got 12 bits; ")
+
+
+def test_8_bits_stay_what_they_are(tmp_path: Path) -> None:
+    colour = np.random.default_rng(0).integers(0, 256, (6, 4, 3), dtype=np.uint8)
+    grey = colour[..., 0]
+    assert np.array_equal(read_image(saved(colour, tmp_path / "colour.png", "RGB")), colour)
+    assert np.array_equal(read_image(saved(grey, tmp_path / "grey.png", "L")), np.stack(3 * [grey], axis=2))
+    assert read_image(saved(grey > 127, tmp_path / "bits.png", "1")).ravel().tolist() == (
+        np.repeat(np.where(grey > 127, 255, 0).ravel(), 3).tolist()
+    )
+    palette = Image.fromarray(colour).quantize(8)
+    palette.save(tmp_path / "palette.png")
+    assert np.array_equal(read_image(tmp_path / "palette.png"), np.array(palette.convert("RGB")))
+    cmyk = Image.fromarray(colour).convert("CMYK")
+    cmyk.save(tmp_path / "cmyk.tiff")
+    assert np.array_equal(read_image(tmp_path / "cmyk.tiff"), np.array(cmyk.convert("RGB")))
