@@ -85,3 +85,73 @@ def test_8_bits_stay_what_they_are(tmp_path: Path) -> None:
     cmyk = Image.fromarray(colour).convert("CMYK")
     cmyk.save(tmp_path / "cmyk.tiff")
     assert np.array_equal(read_image(tmp_path / "cmyk.tiff"), np.array(cmyk.convert("RGB")))
+
+
+# --- transparency ----------------------------------------------------------------------------------------------------
+
+ALPHA = np.arange(256, dtype=np.uint8).reshape(16, 16)
+
+
+@pytest.mark.parametrize("channels", [4, 2])
+def test_black_of_growing_opacity_lies_on_white(channels: int, tmp_path: Path) -> None:
+    values = np.zeros((16, 16, channels), dtype=np.uint8)
+    values[..., -1] = ALPHA
+    pixels = read_image(saved(values, tmp_path / "a.png", {4: "RGBA", 2: "LA"}[channels]))
+    assert np.array_equal(pixels, np.stack(3 * [255 - ALPHA], axis=2))
+
+
+def test_a_colour_that_is_half_transparent(tmp_path: Path) -> None:
+    values = np.full((2, 2, 4), (200, 0, 100, 51), dtype=np.uint8)  # a fifth of the colour, four fifths of white
+    assert read_image(saved(values, tmp_path / "a.png"))[0, 0].tolist() == [244, 204, 224]
+
+
+def test_an_opaque_image_keeps_its_colours(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 256, (6, 4, 4), dtype=np.uint8)
+    values[..., 3] = 255
+    assert np.array_equal(read_image(saved(values, tmp_path / "a.png")), values[..., :3])
+
+
+def test_transparent_entries_of_palettes_and_grey_values(tmp_path: Path) -> None:
+    palette = Image.fromarray(np.array([[0, 1, 2]], dtype=np.uint8), "P")
+    palette.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90])
+    palette.save(tmp_path / "a.png", transparency=1)
+    assert read_image(tmp_path / "a.png").tolist() == [[[10, 20, 30], [255, 255, 255], [70, 80, 90]]]
+    saved(np.array([[0, 7, 9]], dtype=np.uint8), tmp_path / "b.png", "L", transparency=7)
+    assert read_image(tmp_path / "b.png")[0, :, 0].tolist() == [0, 255, 9]
+    saved(np.array([[0, 257 * 7, 257 * 9]], dtype=np.uint16), tmp_path / "c.png", "I;16", transparency=257 * 7)
+    assert read_image(tmp_path / "c.png")[0, :, 0].tolist() == [0, 255, 9]
+
+
+# --- orientation -----------------------------------------------------------------------------------------------------
+
+UPRIGHT = np.arange(24, dtype=np.uint8).reshape(6, 4) * 10
+STORED = {
+    1: UPRIGHT,
+    2: UPRIGHT[:, ::-1],
+    3: UPRIGHT[::-1, ::-1],
+    4: UPRIGHT[::-1],
+    5: UPRIGHT.T,
+    6: np.rot90(UPRIGHT),
+    7: UPRIGHT[::-1, ::-1].T,
+    8: np.rot90(UPRIGHT, -1),
+}
+"""What a file with each orientation holds of one image: 6, the most common one, is to be turned right by a quarter."""
+
+
+@pytest.mark.parametrize("suffix", ["png", "tiff", "webp"])
+@pytest.mark.parametrize("orientation", STORED)
+def test_images_are_turned_upright(orientation: int, suffix: str, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = Image.fromarray(np.ascontiguousarray(STORED[orientation])).convert("RGB")
+    stored.save(tmp_path / f"a.{suffix}", exif=exif, **({"lossless": True} if suffix == "webp" else {}))
+    assert np.array_equal(read_image(tmp_path / f"a.{suffix}")[..., 0], UPRIGHT)
+
+
+def test_a_turned_jpeg_and_a_turned_image_of_16_bits(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (8, 6), "red").save(tmp_path / "a.jpg", exif=exif)
+    assert read_image(tmp_path / "a.jpg").shape == (8, 6, 3)
+    saved(np.ascontiguousarray(np.rot90(RAMP[:, :4])), tmp_path / "b.png", "I;16", exif=exif)
+    assert np.array_equal(read_image(tmp_path / "b.png"), read_image(saved(RAMP[:, :4], tmp_path / "c.png")))
