@@ -18,7 +18,7 @@ from torch import Tensor
 from drs.catalog import check_dataset_name
 from drs.errors import DataError, UsageError
 from drs.paths import data_root
-from drs.training.folders import PREFIX, content, held_out, layout, parts
+from drs.training.folders import PREFIX, content, held_out, layout, parts, state
 from drs.training.images import read_image
 
 
@@ -183,12 +183,14 @@ def _read(files: Sequence[tuple[Path, int]], size: tuple[int, ...] | None = None
 
 
 def _folder(name: str, path: Path, digest: str | None = None) -> Dataset:
-    found = layout(path, name)
+    found, before = layout(path, name), state(path, name)
     if digest is not None and content(path, name) != digest:
         raise DataError(f"data set {name!r}: the images in {path} were changed since; start again with folder:{path}")
     train = _read(found.train)
     size = tuple(train.images.shape[2:])
     test, validation = (None if each is None else _read(each, size) for each in (found.test, found.validation))
+    if state(path, name) != before:
+        raise DataError(f"data set {name!r}: the images in {path} were changed while they were read; start again")
     return _assemble(name, found.classes, train, test, validation)
 
 
@@ -217,7 +219,7 @@ def load_dataset(name: str, root: Path | None = None) -> Dataset:
     Raises:
         UsageError: An unknown name.
         DataError: Missing (the sentence says which command fetches it), corrupt (it names the file), or a folder
-            whose content is not that of its digest.
+            whose content is not that of its digest or changes while it is read.
     """
     check_dataset_name(name)
     if name.startswith(PREFIX):

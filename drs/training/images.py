@@ -33,10 +33,13 @@ def read_image(path: Path) -> Pixels:
             sixteen = _has_16_bits(image)
             upright = ImageOps.exif_transpose(image)
             return _to_8_bits(upright) if sixteen else np.array(_on_white(upright))
-    except (OSError, SyntaxError) as error:  # Pillow's answer to a PNG with a broken chunk is a SyntaxError
-        raise DataError(f"image {path} is corrupt: {error}") from error
+    except Image.DecompressionBombError as error:
+        raise DataError(f"image {path} is too large to be read, make it smaller: {error}") from error
     except ValueError as error:
         raise DataError(f"image {path}: {error}") from error
+    except Exception as error:  # Pillow answers a broken file with errors of many kinds, SyntaxError among them
+        problem = "cannot be read" if isinstance(error, OSError) and error.errno else "is corrupt"
+        raise DataError(f"image {path} {problem}: {error}") from error
 
 
 def _has_16_bits(image: Image.Image) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image
 from drs.errors import DataError
 from drs.training.datasets import Split, load_dataset
 from drs.training.folders import identified
+from drs.training.images import Pixels, read_image
 from tests.training.test_datasets import counts, digests
 
 
@@ -233,3 +235,66 @@ def test_corrupt_image_is_named(tmp_path: Path, how: str) -> None:
     bad.write_bytes(corrupt_png(bad.read_bytes(), how))
     with pytest.raises(DataError, match=f"^image {bad} is corrupt: "):
         load_dataset(f"folder:{tmp_path}")
+
+
+@pytest.mark.parametrize("change", ["new", "gone", "replaced"])
+@pytest.mark.parametrize("known", [False, True])
+def test_a_folder_that_changes_while_it_is_read(
+    known: bool, change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_images(tmp_path, ["a", "b"], 8)
+    name = f"folder:{tmp_path}"
+    name = identified(name) if known else name
+    first, read = tmp_path / "a" / "00.png", []
+
+    def reading(path: Path) -> Pixels:
+        pixels = read_image(path)
+        if not read:
+            if change == "new":
+                (tmp_path / "b" / "new.png").write_bytes(first.read_bytes())
+            elif change == "gone":
+                first.unlink()
+            else:
+                Image.new("RGB", (6, 4), "white").save(first)
+        read.append(path)
+        return pixels
+
+    monkeypatch.setattr("drs.training.datasets.read_image", reading)
+    with pytest.raises(DataError) as error:
+        load_dataset(name)
+    assert (
+        str(error.value)
+        == f"data set {name!r}: the images in {tmp_path} were changed while they were read; start again"
+    )
+    assert len(read) == 16
+
+
+def test_an_image_that_goes_while_the_folder_is_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_images(tmp_path, ["a", "b"], 8)
+    last = tmp_path / "b" / "07.png"
+
+    def reading(path: Path) -> Pixels:
+        last.unlink(missing_ok=True)
+        return read_image(path)
+
+    monkeypatch.setattr("drs.training.datasets.read_image", reading)
+    with pytest.raises(DataError, match=f"^image {last} cannot be read: "):
+        load_dataset(f"folder:{tmp_path}")
+
+
+@pytest.mark.parametrize("what", ["read", "list"])
+def test_what_may_not_be_read_is_one_sentence(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_images(tmp_path, ["a", "b"], 8)
+
+    def forbidden(*_: object) -> NoReturn:
+        raise PermissionError(13, "Permission denied", str(tmp_path / "a"))
+
+    monkeypatch.setattr(Path, "iterdir", forbidden) if what == "list" else monkeypatch.setattr(Image, "open", forbidden)
+    start = (
+        f"data set 'folder:{tmp_path}': cannot read {tmp_path}"
+        if what == "list"
+        else (f"image {tmp_path}/a/00.png cannot be read")
+    )
+    with pytest.raises(DataError) as error:
+        load_dataset(f"folder:{tmp_path}")
+    assert str(error.value) == f"{start}: [Errno 13] Permission denied: '{tmp_path}/a'"

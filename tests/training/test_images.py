@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -155,3 +157,43 @@ def test_a_turned_jpeg_and_a_turned_image_of_16_bits(tmp_path: Path) -> None:
     assert read_image(tmp_path / "a.jpg").shape == (8, 6, 3)
     saved(np.ascontiguousarray(np.rot90(RAMP[:, :4])), tmp_path / "b.png", "I;16", exif=exif)
     assert np.array_equal(read_image(tmp_path / "b.png"), read_image(saved(RAMP[:, :4], tmp_path / "c.png")))
+
+
+# --- files that cannot be read ---------------------------------------------------------------------------------------
+
+
+def claims_size(path: Path, width: int, height: int) -> Path:
+    """A PNG whose header claims this size."""
+    data = saved(np.zeros((2, 2), dtype=np.uint8), path).read_bytes()
+    header = b"IHDR" + struct.pack(">II", width, height) + data[24:29]
+    path.write_bytes(data[:12] + header + struct.pack(">I", zlib.crc32(header)) + data[33:])
+    return path
+
+
+def test_a_huge_image_is_one_sentence(tmp_path: Path) -> None:
+    path = claims_size(tmp_path / "a.png", 20_000, 20_000)
+    assert refusal(path).startswith(
+        f"image {path} is too large to be read, make it smaller: Image size (400000000 pixels)"
+    )
+
+
+def test_a_file_that_is_not_there_or_is_empty(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    assert refusal(path) == f"image {path} cannot be read: [Errno 2] No such file or directory: '{path}'"
+    path.write_bytes(b"")
+    assert refusal(path).startswith(f"image {path} is corrupt: cannot identify image file")
+
+
+@pytest.mark.parametrize(
+    "error", [struct.error("short"), OverflowError("short"), EOFError("short"), TypeError("short")]
+)
+def test_any_error_of_the_decoder_names_the_file(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(image: Image.Image) -> None:
+        raise error
+
+    path = saved(UPRIGHT, tmp_path / "a.png")
+    monkeypatch.setattr(Image.Image, "convert", fail)
+    monkeypatch.setattr("PIL.ImageOps.exif_transpose", fail)
+    assert refusal(path) == f"image {path} is corrupt: short"
