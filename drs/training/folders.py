@@ -11,11 +11,13 @@ import hashlib
 import os
 import re
 import stat
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from drs.errors import DataError
+from drs.training.images import read_image
 
 PREFIX = "folder:"
 LEFT_BEHIND = {
@@ -212,6 +214,49 @@ def state(path: Path, name: str) -> tuple[tuple[str, int, int], ...]:
     except OSError as error:
         raise DataError(f"data set {name!r}: cannot read {path}: {error}") from error
     return tuple(sorted(found))
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What a plan asks of a folder, whose images are not all read for it.
+
+    Attributes:
+        classes: Names of the classes.
+        training: Training images that are left when others are held out.
+        fewest_training: The smallest share of a class in them: the number of its images, rounded down.
+        fewest_test: Images of the smallest class among the test images of a folder; None where they are held out.
+        height, width: Of the first training image.
+    """
+
+    classes: tuple[str, ...]
+    training: int
+    fewest_training: int
+    fewest_test: int | None
+    height: int
+    width: int
+
+
+def overview(name: str) -> Overview:
+    """What is in the folder of a data set.
+
+    Raises:
+        DataError: What :func:`layout` raises, or a first image that cannot be read.
+    """
+    return _overview(identified(name))
+
+
+@lru_cache(maxsize=16)
+def _overview(name: str) -> Overview:
+    path, _ = parts(name)
+    found = layout(path, f"{PREFIX}{path}")
+    validating, testing = held_out(
+        len(found.train), validation=found.validation is not None, test=found.test is not None
+    )
+    training = len(found.train) - validating - testing
+    fewest = min(Counter(label for _, label in found.train).values())
+    fewest_test = None if found.test is None else min(Counter(label for _, label in found.test).values())
+    height, width = read_image(found.train[0][0]).shape[:2]
+    return Overview(found.classes, training, fewest * training // len(found.train), fewest_test, height, width)
 
 
 @lru_cache(maxsize=16)
