@@ -129,7 +129,7 @@ def _images(folder: Path) -> list[Path]:
 def _splits(path: Path, start: str) -> dict[str, Path]:
     """The folders of the splits in a folder; empty where it holds the folders of the classes."""
     named: dict[str, list[Path]] = {split: [] for split in SPLITS}
-    others = []
+    others: list[Path] = []
     for folder in filter(Path.is_dir, _visible(path)):
         letters = re.sub("[^a-z]", "", folder.name.lower())
         split = next((split for split, pattern in SPLITS.items() if pattern.fullmatch(letters)), None)

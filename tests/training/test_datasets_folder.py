@@ -183,9 +183,9 @@ def test_hidden_folders_and_files_are_ignored(below: str, tmp_path: Path) -> Non
     write_images(tmp_path, [".Trash-1000"], 1)
     after = load_dataset(name)
     assert after.class_names == ("cat", "dog")
-    for split in ("train", "validation", "test"):
-        assert torch.equal(getattr(after, split).images, getattr(before, split).images)
-        assert torch.equal(getattr(after, split).labels, getattr(before, split).labels)
+    for part in ("train", "validation", "test"):
+        assert torch.equal(getattr(after, part).images, getattr(before, part).images)
+        assert torch.equal(getattr(after, part).labels, getattr(before, part).labels)
     assert identified(name) == known
 
 
@@ -245,7 +245,8 @@ def test_a_folder_that_changes_while_it_is_read(
     write_images(tmp_path, ["a", "b"], 8)
     name = f"folder:{tmp_path}"
     name = identified(name) if known else name
-    first, read = tmp_path / "a" / "00.png", []
+    first = tmp_path / "a" / "00.png"
+    read: list[Path] = []
 
     def reading(path: Path) -> Pixels:
         pixels = read_image(path)
