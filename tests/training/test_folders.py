@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -103,11 +104,28 @@ def test_hidden_files_and_folders_are_not_in_the_digest(tmp_path: Path) -> None:
     assert identified(f"folder:{tmp_path}") != before
 
 
-def test_a_part_that_cannot_be_listed_is_one_sentence(tmp_path: Path) -> None:
+def test_a_loop_of_links_is_one_sentence(tmp_path: Path) -> None:
     write_images(tmp_path, ["cat", "dog"], 3)
-    (tmp_path / "dog" / "again").symlink_to(tmp_path)  # a loop: the system stops after some 40 links
+    (tmp_path / "dog" / "again").symlink_to(tmp_path)  # the system stops after some 40 links
     with pytest.raises(DataError, match=f"^data set 'folder:{tmp_path}': cannot read {tmp_path}: "):
         identified(f"folder:{tmp_path}")
+
+
+def test_a_class_that_may_not_be_listed_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_images(tmp_path, ["cat", "dog"], 3)
+    scan = os.scandir
+
+    def forbidden(path: str) -> Iterator[os.DirEntry[str]]:
+        if Path(path).name == "dog":
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", forbidden)
+    with pytest.raises(DataError) as error:
+        identified(f"folder:{tmp_path}")
+    assert str(error.value) == (
+        f"data set 'folder:{tmp_path}': cannot read {tmp_path}: [Errno 13] Permission denied: '{tmp_path}/dog'"
+    )
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
