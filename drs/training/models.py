@@ -76,14 +76,16 @@ class MLP(Network):
         channels: Channels of the images.
         classes: Number of classes.
         width: Neurons of each hidden layer.
-        size: Height and width of the images.
+        size: Height of the images in pixels.
+        columns: Their width in pixels; None for the same.
     """
 
-    def __init__(self, channels: int = 1, classes: int = 10, *, width: int = 64, size: int = 28) -> None:
+    def __init__(
+        self, channels: int = 1, classes: int = 10, *, width: int = 64, size: int = 28, columns: int | None = None
+    ) -> None:
         super().__init__()
-        self.body = nn.Sequential(
-            nn.Flatten(), nn.Linear(channels * size * size, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()
-        )
+        values = channels * size * (size if columns is None else columns)
+        self.body = nn.Sequential(nn.Flatten(), nn.Linear(values, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())
         self.classifier = nn.Linear(width, classes)
 
     def features(self, images: Tensor) -> Tensor:
@@ -112,7 +114,7 @@ class _Unit(nn.Module):
         active = _activate(self.norm1(x))
         shortcut = active if self.activate_before_residual else x
         if self.stride > 1:
-            shortcut = F.avg_pool2d(shortcut, self.stride)
+            shortcut = F.avg_pool2d(shortcut, self.stride, ceil_mode=True)  # as the convolution where a side is odd
         if self.padding:
             shortcut = F.pad(shortcut, (0, 0, 0, 0, self.padding // 2, self.padding - self.padding // 2))
         out: Tensor = self.conv2(_activate(self.norm2(self.conv1(active)))) + shortcut

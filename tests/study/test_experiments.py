@@ -154,13 +154,13 @@ def test_the_anatomy_of_one_image_is_consistent() -> None:
 
 
 def png_tree(folder: Path, size: int = 28) -> Path:
-    """Three classes of 30 grey PNGs each: dark, middle and bright, with noise."""
+    """Three classes of 65 grey PNGs each: dark, middle and bright, with noise."""
     from PIL import Image
 
     draw = np.random.default_rng(0)
     for label, (name, level) in enumerate((("dark", 40), ("middle", 120), ("bright", 200))):
         (folder / name).mkdir(parents=True)
-        for number in range(30):
+        for number in range(65):
             pixels = draw.integers(level - 40, level + 40, (size, size, 3), dtype=np.uint8)
             pixels[label * 8 : label * 8 + 8] //= 2
             Image.fromarray(pixels).save(folder / name / f"{number}.png")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,45 @@ def test_no_folder_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=f"^data set '{name}': expected a folder at {tmp_path / 'none'}, found none$"):
         identified(name)
     assert folders.parts(f"{name}#0123456789abcdef") == (tmp_path / "none", "0123456789abcdef")
+
+
+def test_hidden_files_and_folders_are_not_in_the_digest(tmp_path: Path) -> None:
+    write_images(tmp_path, ["cat", "dog"], 3)
+    before = identified(f"folder:{tmp_path}")
+    write_images(tmp_path, [".ipynb_checkpoints", "__MACOSX"], 1)
+    for name in (".DS_Store", "cat/Thumbs.db", "cat/._00.png", "dog/desktop.ini"):
+        (tmp_path / name).write_bytes(b"something else")
+    assert identified(f"folder:{tmp_path}") == before
+    (tmp_path / "dog" / "note.txt").write_bytes(b"something else")
+    assert identified(f"folder:{tmp_path}") != before
+
+
+def test_a_loop_of_links_is_one_sentence(tmp_path: Path) -> None:
+    write_images(tmp_path, ["cat", "dog"], 3)
+    (tmp_path / "dog" / "again").symlink_to(tmp_path)  # the system stops after some 40 links
+    with pytest.raises(DataError, match=f"^data set 'folder:{tmp_path}': cannot read {tmp_path}: "):
+        identified(f"folder:{tmp_path}")
+
+
+def test_a_class_that_may_not_be_listed_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_images(tmp_path, ["cat", "dog"], 3)
+    scan = os.scandir
+
+    def forbidden(path: str) -> Iterator[os.DirEntry[str]]:
+        if Path(path).name == "dog":
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", forbidden)
+    with pytest.raises(DataError) as error:
+        identified(f"folder:{tmp_path}")
+    assert str(error.value) == (
+        f"data set 'folder:{tmp_path}': cannot read {tmp_path}: [Errno 13] Permission denied: '{tmp_path}/dog'"
+    )
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    write_images(tmp_path, ["cat", "dog"], 3)
+    before = identified(f"folder:{tmp_path}")
+    os.mkfifo(tmp_path / "cat" / "pipe.png")
+    assert identified(f"folder:{tmp_path}") == before

@@ -217,6 +217,23 @@ def test_convolutional_networks_take_any_even_size(channels: int, size: int) -> 
         assert model(torch.zeros(2, channels, size, size)).shape == (2, 4)
 
 
+@pytest.mark.parametrize(("height", "width"), [(20, 28), (65, 33), (15, 30), (7, 7)])
+def test_networks_take_images_of_any_sides(height: int, width: int) -> None:
+    plain = {"size": height, "columns": width}
+    for name, options in [("small_conv", {}), ("resnet", {"depth": 8, "width": 2}), ("mlp", plain)]:
+        model = build_model(name, channels=3, classes=4, seed=0, **options)
+        assert model(torch.zeros(2, 3, height, width)).shape == (2, 4)
+    assert count_parameters(MLP(3, 4, width=5, **plain)) == 3 * height * width * 5 + 5 + 5 * 5 + 5 + 5 * 4 + 4
+
+
+def test_the_shortcut_averages_what_there_is_at_an_odd_border() -> None:
+    unit = _Unit(1, 1, 2, activate_before_residual=False)
+    nn.init.zeros_(unit.conv2.weight)  # the shortcut alone is left
+    image = torch.arange(15.0).reshape(1, 1, 3, 5)
+    expected = torch.tensor([[3.0, 5.0, 6.5], [10.5, 12.5, 14.0]])  # of 2 x 2, at the right of 2, below of 2, then 1
+    torch.testing.assert_close(unit(image)[0, 0], expected, rtol=0, atol=0)
+
+
 def test_reverse_logits_negates_and_shares(trained: Network, digits: Dataset) -> None:
     x, _ = digits.test.first(5).to_float()
     reverse = ReverseLogits(trained)

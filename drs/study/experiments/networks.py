@@ -9,6 +9,7 @@ from typing import Any
 
 from drs.catalog import PIXELS, PUBLISHED_WEIGHT
 from drs.study.profiles import Profile
+from drs.training.folders import overview
 from drs.training.spec import TrainingSpec
 
 MAIN = ("ce", "drs")
@@ -62,15 +63,22 @@ def variant_network(profile: Profile, dataset: str, variant: str, seed: int) -> 
     spec = replace(base, **change)
     if spec.model == "resnet":
         spec = replace(spec, model_options=profile.resnet)
-    size = PIXELS.get(dataset)
-    if spec.model == "mlp" and size != 28:  # the size a plain network expects unless it is told another
-        if size is None:
-            from drs.study.checkpoints import cached_dataset
-
-            size = cached_dataset(dataset).size
-        spec = replace(spec, model_options={"size": size})
+    if spec.model == "mlp":
+        spec = replace(spec, model_options=_size_options(dataset))
     per_update = spec.batch_size / base.batch_size * (spec.adversarial.get("steps", 0) + 1)
     return replace(spec, steps=max(1, round(profile.steps / per_update)))
+
+
+def _size_options(dataset: str) -> dict[str, int]:
+    """What a plain network is told of the size of its images: nothing where they are of 28 x 28 pixels."""
+    if dataset in PIXELS:
+        height = width = PIXELS[dataset]
+    else:
+        folder = overview(dataset)
+        height, width = folder.height, folder.width
+    if height != width:
+        return {"size": height, "columns": width}
+    return {} if height == 28 else {"size": height}
 
 
 def objective(spec: TrainingSpec, loss: str) -> TrainingSpec:
