@@ -129,7 +129,7 @@ class Attack(ABC):
 
         Raises:
             UsageError: Wrong shapes, labels out of range, NaN, pixels outside [0, 1], a negative budget, or a model
-                that returns probabilities.
+                that returns probabilities or a single logit.
         """
         check_images(inputs, labels)
         if self.budget is not None and not 0.0 <= self.budget <= 1.0:
@@ -162,13 +162,19 @@ def check_model(model: nn.Module, inputs: Tensor, labels: Tensor) -> None:
     """Refuse a model whose output is not a batch of raw logits. One forward pass of at most eight images.
 
     Raises:
-        UsageError: Outputs of another shape, labels out of range, or rows of non-negative numbers that sum to one.
+        UsageError: Outputs of another shape, a single logit, labels out of range, or rows of non-negative numbers that
+            sum to one.
     """
     with torch.no_grad():
         outputs = model(inputs[:8])
     if not isinstance(outputs, Tensor) or outputs.dim() != 2 or outputs.shape[0] != min(8, len(inputs)):
         got = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
         raise UsageError(f"expected a model that returns logits of shape (N, classes), got {got}")
+    if outputs.shape[1] < 2:
+        raise UsageError(
+            f"expected a model with at least 2 classes, got {outputs.shape[1]}: "
+            "for a binary model with one logit z return torch.cat([-z / 2, z / 2], dim=1), which has the same sigmoid"
+        )
     check_target_range(labels.cpu(), outputs.shape[1])
     if outputs.numel() and bool((outputs >= 0).all() & ((outputs.sum(dim=1) - 1.0).abs() < 1e-4).all()):
         raise UsageError("expected a model that returns raw logits, got probabilities: attack the logits instead")

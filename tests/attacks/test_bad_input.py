@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from drs.attacks import FGSM, Adversarials
+from drs.attacks import FGSM, JSMA, PGD, Adversarials, Attack, CarliniWagnerL2, DeepFool, Square
 from drs.errors import UsageError
 from drs.training.models import build_model
 from tests.attacks.test_base import Brightness, grey
@@ -97,6 +97,48 @@ def test_bad_models(kind: str, text: str) -> None:
     with pytest.raises(UsageError) as error:
         FGSM()(Returns(kind), grey(0.2, 0.9), torch.tensor([0, 1]))
     assert str(error.value) == text
+
+
+ONE_LOGIT = (
+    "expected a model with at least 2 classes, got 1: for a binary model with one logit z return "
+    "torch.cat([-z / 2, z / 2], dim=1), which has the same sigmoid"
+)
+
+
+class OneLogit(nn.Module):
+    """The logit of class 1; ``two`` of them as the error advises."""
+
+    def __init__(self, two: bool) -> None:
+        super().__init__()
+        self.two = two
+
+    def forward(self, images: Tensor) -> Tensor:
+        z = 4.0 * images.flatten(1).mean(dim=1, keepdim=True) - 2.0
+        return torch.cat([-z / 2, z / 2], dim=1) if self.two else z
+
+
+@pytest.mark.parametrize("labels", [[0, 0], [0, 1]])
+@pytest.mark.parametrize("attack", [FGSM(), Square(), CarliniWagnerL2(), DeepFool(), JSMA()], ids=repr)
+def test_one_logit_is_refused(attack: Attack, labels: list[int]) -> None:
+    with pytest.raises(UsageError) as error:
+        attack(OneLogit(two=False), grey(0.2, 0.9), torch.tensor(labels))
+    assert str(error.value) == ONE_LOGIT
+
+
+def test_one_logit_as_two() -> None:
+    # z = 4 * 0.45 - 2 = -0.2 says class 0; 0.1 brighter it is 0.2, which says class 1; 0.9 stays class 1
+    images, labels = grey(0.45, 0.9), torch.tensor([0, 1])
+    model = OneLogit(two=True)
+    torch.testing.assert_close(model(images).softmax(dim=1)[:, 1], torch.sigmoid(OneLogit(two=False)(images)[:, 0]))
+    found = FGSM(epsilon=0.1)(model, images, labels)
+    torch.testing.assert_close(found.logits, torch.tensor([[-0.1, 0.1], [-0.6, 0.6]]))
+    assert found.robust_accuracy(labels) == 0.5
+
+
+def test_two_classes_and_dlr() -> None:
+    with pytest.raises(UsageError) as error:
+        PGD(objective="dlr")(Brightness(), grey(0.2, 0.9), torch.tensor([0, 1]))
+    assert str(error.value) == "expected at least 3 classes for the objective 'dlr', got 2: use 'margin'"
 
 
 def test_result_is_plain_data() -> None:
