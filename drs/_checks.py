@@ -10,6 +10,9 @@ from torch import Tensor
 
 from drs.errors import UsageError
 
+ROUNDING = 1e-6
+"""How far outside [0, 1] a pixel may be: what undoing a normalisation in float32 leaves."""
+
 
 def flatten_classes(logits: Tensor, target: Tensor, *, min_classes: int = 2) -> tuple[Tensor, Tensor]:
     """Bring every shape that torch's ``cross_entropy`` takes to (M, C) and (M,).
@@ -67,8 +70,11 @@ def check_target_range(target: Tensor, classes: int, ignore_index: int | None = 
         raise UsageError(f"expected labels in [0, {classes - 1}], got {int(target[outside][0])}")
 
 
-def check_images(inputs: Tensor, labels: Tensor) -> None:
+def check_images(inputs: Tensor, labels: Tensor) -> Tensor:
     """Refuse a batch that is not images in [0, 1] with one label each. Waits for the device once.
+
+    Returns:
+        The images; pixels that rounding put outside [0, 1], by at most :data:`ROUNDING`, are clamped.
 
     Raises:
         UsageError: Shapes that do not belong together, NaN, or pixels outside [0, 1].
@@ -83,12 +89,13 @@ def check_images(inputs: Tensor, labels: Tensor) -> None:
             f"got {tuple(labels.shape)} of {labels.dtype}"
         )
     if inputs.device.type == "meta" or inputs.numel() == 0:
-        return
+        return inputs
     low, high = (float(v) for v in torch.stack(torch.aminmax(inputs)).tolist())
     if low != low or high != high:
         raise UsageError("expected images without NaN, got NaN")
-    if low < 0.0 or high > 1.0:
-        raise UsageError(f"expected pixels in [0, 1], got values from {low:.4g} to {high:.4g}")
+    if low < -ROUNDING or high > 1.0 + ROUNDING:
+        raise UsageError(f"expected pixels in [0, 1], got values from {low:.7g} to {high:.7g}")
+    return inputs if low >= 0.0 and high <= 1.0 else inputs.clamp(0.0, 1.0)
 
 
 def check_weight(weight: float | Tensor, name: str = "weight") -> None:

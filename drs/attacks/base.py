@@ -124,14 +124,15 @@ class Attack(ABC):
 
         Args:
             model: Returns raw logits (N, classes) of images in [0, 1].
-            inputs: (N, C, H, W), float, in [0, 1].
+            inputs: (N, C, H, W), float, in [0, 1]; pixels at most 1e-6 outside are clamped, and distances are
+                measured from there.
             labels: (N,) int64, the true labels.
 
         Raises:
             UsageError: Wrong shapes, labels out of range, NaN, pixels outside [0, 1], a negative budget, or a model
                 that returns probabilities or a single logit.
         """
-        check_images(inputs, labels)
+        inputs = check_images(inputs, labels)
         if self.budget is not None and not 0.0 <= self.budget <= 1.0:
             raise UsageError(f"expected epsilon in [0, 1], got {self.budget}")
         with attackable(model), torch.enable_grad(), seeded(self.seed, inputs.device):

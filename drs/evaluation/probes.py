@@ -38,7 +38,7 @@ def gradient_norms(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor
     Raises:
         UsageError: Images or labels that do not fit.
     """
-    check_images(images, labels)
+    images = check_images(images, labels)
     with attackable(network), torch.enable_grad():
         moved = images.detach().clone().requires_grad_(True)
         loss = F.cross_entropy(network(moved), labels, reduction="sum")

@@ -9,8 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from drs.attacks import FGSM, JSMA, PGD, Adversarials, Attack, CarliniWagnerL2, DeepFool, Square
+from drs.attacks import DDN, FGSM, JSMA, PGD, Adversarials, Attack, CarliniWagnerL2, DeepFool, Square
+from drs.attacks.base import TOLERANCE
 from drs.errors import UsageError
+from drs.evaluation.probes import gradient_norms
 from drs.training.models import build_model
 from tests.attacks.test_base import Brightness, grey
 
@@ -60,6 +62,41 @@ def test_bad_batches(inputs: Tensor, labels: Tensor, text: str) -> None:
     with pytest.raises(UsageError) as error:
         FGSM()(model, inputs, labels)
     assert str(error.value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "got"),
+    [(1.00001, "0.5 to 1.00001"), (1.000002, "0.5 to 1.000002"), (-3e-6, "-3e-06 to 0.5"), (1.01, "0.5 to 1.01")],
+)
+def test_an_excess_is_shown(value: float, got: str) -> None:
+    model = build_model("mlp", channels=1, classes=3, seed=0, size=4, width=4)
+    with pytest.raises(UsageError) as error:
+        FGSM()(model, _with((0, 0, 1, 1), value), torch.tensor([0, 1]))
+    assert str(error.value) == f"expected pixels in [0, 1], got values from {got}"
+
+
+@pytest.mark.parametrize(("value", "clamped"), [(1.0000001, 1.0), (1.0000009, 1.0), (-2.98e-8, 0.0), (-9e-7, 0.0)])
+def test_what_rounding_puts_outside_is_clamped(value: float, clamped: float) -> None:
+    images, labels = _with((0, 0, 1, 1), value), torch.tensor([0, 1])
+    expected = _with((0, 0, 1, 1), clamped)
+    model = build_model("mlp", channels=1, classes=3, seed=0, size=4, width=4)
+    assert torch.equal(FGSM(epsilon=0.0)(model, images, labels).inputs, expected)
+    for attack in (FGSM(), Square(queries=5), DDN(steps=5)):
+        assert torch.equal(attack(model, images, labels).inputs, attack(model, expected, labels).inputs)
+    assert torch.equal(gradient_norms(model, images, labels), gradient_norms(model, expected, labels))
+    assert images[0, 0, 1, 1].item() == pytest.approx(value, abs=1e-7)  # the caller's images stay as they are
+
+
+def test_undoing_a_normalisation() -> None:
+    mean, std = (torch.tensor(v).reshape(1, 3, 1, 1) for v in ([0.4914, 0.4822, 0.4465], [0.2023, 0.1994, 0.2010]))
+    images = torch.randint(0, 256, (8, 3, 8, 8), generator=torch.Generator().manual_seed(0)) / 255
+    images[:, :, 0], images[:, :, 1] = 0.0, 1.0
+    images = (images - mean) / std * std + mean
+    assert images.min().item() < 0.0  # by 3e-8
+    model = build_model("mlp", channels=3, classes=3, seed=0, size=8, width=4)
+    found = FGSM(epsilon=0.1)(model, images, torch.zeros(8, dtype=torch.int64))
+    assert found.inputs.min().item() == 0.0
+    assert found.distances.max().item() <= 0.1 + TOLERANCE
 
 
 @pytest.mark.parametrize("epsilon", [-0.1, 1.5, 8.0, math.nan, math.inf])
