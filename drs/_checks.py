@@ -77,8 +77,14 @@ def check_images(inputs: Tensor, labels: Tensor) -> Tensor:
         The images; pixels that rounding put outside [0, 1], by at most :data:`ROUNDING`, are clamped.
 
     Raises:
-        UsageError: Shapes that do not belong together, NaN, or pixels outside [0, 1].
+        UsageError: No tensors, shapes or devices that do not belong together, NaN, or pixels outside [0, 1].
     """
+    for name, values, dtype in (("images", inputs, "float32"), ("labels", labels, "int64")):
+        if not isinstance(values, Tensor):
+            raise UsageError(
+                f"expected {name} as a torch tensor, got {type(values).__name__}: "
+                f"pass torch.as_tensor({name}, dtype=torch.{dtype})"
+            )
     if inputs.dim() != 4:
         raise UsageError(f"expected images of shape (N, C, H, W), got {tuple(inputs.shape)}")
     if not inputs.is_floating_point():
@@ -88,6 +94,8 @@ def check_images(inputs: Tensor, labels: Tensor) -> Tensor:
             f"expected labels of shape ({inputs.shape[0]},) and dtype torch.int64, "
             f"got {tuple(labels.shape)} of {labels.dtype}"
         )
+    if labels.device != inputs.device:
+        raise UsageError(f"expected images and labels on one device, got {inputs.device} and {labels.device}")
     if inputs.device.type == "meta" or inputs.numel() == 0:
         return inputs
     low, high = (float(v) for v in torch.stack(torch.aminmax(inputs)).tolist())

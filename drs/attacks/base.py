@@ -11,9 +11,10 @@ is attacked; its mode, its parameters and their gradients are as before when the
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, ClassVar, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,16 @@ from drs.errors import UsageError
 
 TOLERANCE = 1e-6
 """What rounding may add to a budget."""
+
+NOT_DIFFERENTIABLE = (
+    "expected a model that is differentiable in its images, got logits without a gradient: "
+    "attack it with Square, which needs none"
+)
+
+Model: TypeAlias = Callable[[Tensor], Tensor]
+"""From images to raw logits (N, classes): a module, a function, TorchScript, the module of an exported program.
+
+A function's own modules are not seen: put them in evaluation mode before."""
 
 
 @dataclass(frozen=True)
@@ -56,16 +67,44 @@ class Adversarials:
         return float((self.logits.argmax(dim=1) == labels).float().mean())
 
 
+class AsModule(nn.Module):
+    """A callable as a module: no parameters, no mode of its own."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.call = lambda images: model(images)  # a lambda, lest a module be registered and its mode be set
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.call(images)
+
+
 @contextmanager
-def attackable(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode and frozen parameters inside; mode and flags of every module and parameter restored after."""
-    modes = [(module, module.training) for module in model.modules()]
+def attackable(model: Model) -> Iterator[nn.Module]:
+    """The model as a module: evaluation mode and frozen parameters inside; every mode and flag restored after.
+
+    A callable that is no module has neither, and is called as it is. An exported program has one mode only.
+
+    Raises:
+        UsageError: Something that cannot be called.
+    """
+    if not callable(model):
+        raise UsageError(f"expected a model, a callable that maps images to logits, got {type(model).__name__}")
+    if type(model).__name__ == "ExportedProgram":
+        raise UsageError("expected a model that can be called, got ExportedProgram: pass its module()")
+    if not isinstance(model, nn.Module):
+        yield AsModule(model)
+        return
+    modes = [(module, module.training) for module in model.modules() if hasattr(module, "training")]
     flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-    model.eval()
+    try:
+        model.eval()
+    except NotImplementedError:  # what an exported program answers
+        for module, _ in modes:
+            module.training = False
     for parameter, _ in flags:
         parameter.requires_grad_(False)
     try:
-        yield
+        yield model
     finally:
         for parameter, flag in flags:
             parameter.requires_grad_(flag)
@@ -87,7 +126,10 @@ class Attack(ABC):
 
     Attributes:
         seed: Of the attack's own random numbers; the global generators are left as they were.
+        differentiates: Whether the attack needs the gradient of the logits.
     """
+
+    differentiates: ClassVar[bool] = True
 
     seed: int = 0
 
@@ -119,33 +161,33 @@ class Attack(ABC):
         """(N,) bool, from the model's ``logits`` on the perturbed images; targeted attacks override it."""
         return logits.argmax(dim=1) != labels
 
-    def __call__(self, model: nn.Module, inputs: Tensor, labels: Tensor) -> Adversarials:
+    def __call__(self, model: Model, inputs: Tensor, labels: Tensor) -> Adversarials:
         """Attack a batch.
 
         Args:
-            model: Returns raw logits (N, classes) of images in [0, 1].
+            model: Returns raw logits (N, classes) of images in [0, 1]; any callable that does.
             inputs: (N, C, H, W), float, in [0, 1]; pixels at most 1e-6 outside are clamped, and distances are
                 measured from there.
             labels: (N,) int64, the true labels.
 
         Raises:
             UsageError: Wrong shapes, labels out of range, NaN, pixels outside [0, 1], a negative budget, or a model
-                that returns probabilities or a single logit.
+                that returns probabilities, a single logit, no logits, or logits without a gradient.
         """
         inputs = check_images(inputs, labels)
         if self.budget is not None and not 0.0 <= self.budget <= 1.0:
             raise UsageError(f"expected epsilon in [0, 1], got {self.budget}")
-        with attackable(model), torch.enable_grad(), seeded(self.seed, inputs.device):
-            check_model(model, inputs, labels)
+        unmoved = self.budget == 0.0 or len(inputs) == 0
+        with attackable(model) as network, torch.enable_grad(), seeded(self.seed, inputs.device):
             inputs = inputs.detach()
-            unmoved = self.budget == 0.0 or len(inputs) == 0
-            perturbed = inputs if unmoved else self.perturb(model, inputs, labels).detach()
+            check_model(network, inputs, labels, differentiable=self.differentiates and not unmoved)
+            perturbed = inputs if unmoved else self.perturb(network, inputs, labels).detach()
             if self.budget is not None:
                 perturbed = project(perturbed, inputs, self.budget, self.norm)
             perturbed = perturbed.clamp(0.0, 1.0)
             with torch.no_grad():
-                logits = model(perturbed)
-                success = self.succeeded(model, inputs, logits, labels)
+                logits = network(perturbed)
+                success = self.succeeded(network, inputs, logits, labels)
         return Adversarials(perturbed, success, distance(perturbed, inputs, self.norm), logits, self.norm)
 
 
@@ -159,18 +201,25 @@ def project(perturbed: Tensor, inputs: Tensor, epsilon: float, norm: str) -> Ten
     return inputs + difference * scale.reshape(-1, 1, 1, 1)
 
 
-def check_model(model: nn.Module, inputs: Tensor, labels: Tensor) -> None:
+def check_model(model: nn.Module, inputs: Tensor, labels: Tensor, *, differentiable: bool) -> None:
     """Refuse a model whose output is not a batch of raw logits. One forward pass of at most eight images.
 
+    Args:
+        model: As :func:`attackable` yields it.
+        inputs: (N, ...).
+        labels: (N,).
+        differentiable: Whether a gradient has to reach the images.
+
     Raises:
-        UsageError: Outputs of another shape, a single logit, labels out of range, or rows of non-negative numbers that
-            sum to one.
+        UsageError: Outputs of another type or shape, a single logit, labels out of range, rows of non-negative numbers
+            that sum to one, logits without a gradient, or images of another dtype or device than the model's.
     """
-    with torch.no_grad():
-        outputs = model(inputs[:8])
-    if not isinstance(outputs, Tensor) or outputs.dim() != 2 or outputs.shape[0] != min(8, len(inputs)):
-        got = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
-        raise UsageError(f"expected a model that returns logits of shape (N, classes), got {got}")
+    images = inputs[:8].clone().requires_grad_(differentiable)
+    outputs = first_look(model, images)
+    if not isinstance(outputs, Tensor):
+        raise UsageError(f"expected a model that returns logits of shape (N, classes), {_how_to_wrap(outputs)}")
+    if outputs.dim() != 2 or outputs.shape[0] != len(images):
+        raise UsageError(f"expected a model that returns logits of shape (N, classes), got {tuple(outputs.shape)}")
     if outputs.shape[1] < 2:
         raise UsageError(
             f"expected a model with at least 2 classes, got {outputs.shape[1]}: "
@@ -179,3 +228,48 @@ def check_model(model: nn.Module, inputs: Tensor, labels: Tensor) -> None:
     check_target_range(labels.cpu(), outputs.shape[1])
     if outputs.numel() and bool((outputs >= 0).all() & ((outputs.sum(dim=1) - 1.0).abs() < 1e-4).all()):
         raise UsageError("expected a model that returns raw logits, got probabilities: attack the logits instead")
+    if differentiable and not _reaches(outputs, images, model):
+        raise UsageError(NOT_DIFFERENTIABLE)
+
+
+def first_look(model: nn.Module, images: Tensor) -> Any:
+    """What the model returns for images that may require gradients.
+
+    Raises:
+        UsageError: The model cannot take images that require gradients, or images of this dtype or device.
+    """
+    try:
+        with torch.set_grad_enabled(images.requires_grad):
+            return model(images)
+    except RuntimeError as error:
+        if images.requires_grad and "requires grad" in str(error):  # numpy() of a tensor that does
+            raise UsageError(NOT_DIFFERENTIABLE) from error
+        weight = next(model.parameters(), None)
+        if weight is not None and (weight.dtype, weight.device) != (images.dtype, images.device):
+            raise UsageError(
+                f"expected images of the model's dtype and device, {weight.dtype} on {weight.device}, "
+                f"got {images.dtype} on {images.device}: convert one of them with to()"
+            ) from error
+        raise
+
+
+def _reaches(outputs: Tensor, images: Tensor, model: nn.Module) -> bool:
+    """Whether the outputs have a gradient with respect to the images."""
+    if not outputs.requires_grad or not isinstance(model, AsModule):  # a module's own parameters are frozen
+        return outputs.requires_grad
+    return torch.autograd.grad(outputs.sum(), images, allow_unused=True)[0] is not None
+
+
+def _how_to_wrap(outputs: object) -> str:
+    """What came instead of a tensor, and a function that returns the logits in it."""
+    got, inside = type(outputs).__name__, ""
+    if isinstance(outputs, (tuple, list)):
+        inside = "[0]"
+    elif isinstance(outputs, dict):
+        inside = f"[{'logits' if 'logits' in outputs else next(iter(outputs), 'logits')!r}]"
+    elif is_dataclass(outputs):
+        names = [field.name for field in fields(outputs)]
+        inside = f".{'logits' if 'logits' in names else names[0]}"
+    if not inside:
+        return f"got {got}: return a torch tensor"
+    return f"got {got}: attack a function such as lambda images: model(images){inside}, after model.eval()"

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from drs.attacks.base import Attack
+from drs.attacks.base import AsModule, Attack
 from drs.errors import UsageError
 
 
@@ -27,7 +27,7 @@ def run_foolbox(attack: Any, model: nn.Module, inputs: Tensor, criterion: Any) -
     """
     import foolbox
 
-    wrapped = foolbox.PyTorchModel(model.eval(), bounds=(0.0, 1.0), device=inputs.device)
+    wrapped = foolbox.PyTorchModel(AsModule(model).eval(), bounds=(0.0, 1.0), device=inputs.device)
     result: Tensor = attack.run(wrapped, inputs, criterion)
     finite = result.flatten(1).isfinite().all(dim=1)
     return torch.where(finite.reshape(-1, 1, 1, 1), result, inputs).clamp(0.0, 1.0)

@@ -126,7 +126,11 @@ class Returns(nn.Module):
     [
         ("probabilities", "expected a model that returns raw logits, got probabilities: attack the logits instead"),
         ("labels", "expected a model that returns logits of shape (N, classes), got (2,)"),
-        ("tuple", "expected a model that returns logits of shape (N, classes), got tuple"),
+        (
+            "tuple",
+            "expected a model that returns logits of shape (N, classes), got tuple: "
+            "attack a function such as lambda images: model(images)[0], after model.eval()",
+        ),
         ("half", "expected a model that returns logits of shape (N, classes), got (1, 2)"),
     ],
 )
