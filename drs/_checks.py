@@ -10,6 +10,9 @@ from torch import Tensor
 
 from drs.errors import UsageError
 
+HALF = (torch.float16, torch.bfloat16)
+"""The dtypes of half precision."""
+
 ROUNDING = 1e-6
 """How far outside [0, 1] a pixel may be: what undoing a normalisation in float32 leaves."""
 
@@ -70,11 +73,12 @@ def check_target_range(target: Tensor, classes: int, ignore_index: int | None = 
         raise UsageError(f"expected labels in [0, {classes - 1}], got {int(target[outside][0])}")
 
 
-def check_images(inputs: Tensor, labels: Tensor) -> Tensor:
+def check_images(inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Refuse a batch that is not images in [0, 1] with one label each. Waits for the device once.
 
     Returns:
-        The images; pixels that rounding put outside [0, 1], by at most :data:`ROUNDING`, are clamped.
+        Images and labels; pixels that rounding put outside [0, 1], by at most :data:`ROUNDING`, are clamped, and what
+        was made in ``torch.inference_mode`` is copied (outside of it the copy takes gradients).
 
     Raises:
         UsageError: No tensors, shapes or devices that do not belong together, NaN, or pixels outside [0, 1].
@@ -97,13 +101,16 @@ def check_images(inputs: Tensor, labels: Tensor) -> Tensor:
     if labels.device != inputs.device:
         raise UsageError(f"expected images and labels on one device, got {inputs.device} and {labels.device}")
     if inputs.device.type == "meta" or inputs.numel() == 0:
-        return inputs
+        return inputs, labels
     low, high = (float(v) for v in torch.stack(torch.aminmax(inputs)).tolist())
     if low != low or high != high:
         raise UsageError("expected images without NaN, got NaN")
     if low < -ROUNDING or high > 1.0 + ROUNDING:
         raise UsageError(f"expected pixels in [0, 1], got values from {low:.7g} to {high:.7g}")
-    return inputs if low >= 0.0 and high <= 1.0 else inputs.clamp(0.0, 1.0)
+    if low < 0.0 or high > 1.0:
+        inputs = inputs.clamp(0.0, 1.0)
+    inputs, labels = (values.clone() if values.is_inference() else values for values in (inputs, labels))
+    return inputs, labels
 
 
 def check_weight(weight: float | Tensor, name: str = "weight") -> None:
@@ -118,4 +125,4 @@ def check_weight(weight: float | Tensor, name: str = "weight") -> None:
 
 def at_least_float32(values: Tensor) -> Tensor:
     """Half precision as float32, anything else as it is."""
-    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
+    return values.float() if values.dtype in HALF else values

@@ -17,7 +17,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +43,8 @@ class _AdaptivePGD(Attack):
         random_start: Start uniformly in the ball.
         progress: Show a bar.
     """
+
+    opens_model: ClassVar[bool] = True
 
     score: Score
     epsilon: float = 0.05

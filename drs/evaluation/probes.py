@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from drs._checks import check_images
+from drs._checks import at_least_float32, check_images
 from drs.attacks import PGD, Adversarials
-from drs.attacks.base import Model, attackable, check_model, first_look
+from drs.attacks.base import Model, attackable, check_model, differentiating, first_look
 from drs.errors import UsageError
 
 __all__ = [
@@ -38,15 +38,15 @@ def gradient_norms(network: Model, images: Tensor, labels: Tensor) -> Tensor:
     Raises:
         UsageError: Images or labels that do not fit, or a network that does not return logits.
     """
-    images = check_images(images, labels)
-    with attackable(network) as model, torch.enable_grad():
+    with differentiating(), attackable(network) as model:
+        images, labels = check_images(images, labels)
         moved = images.detach().clone().requires_grad_(True)
         check_model(model, images, labels, differentiable=False)
-        loss = F.cross_entropy(first_look(model, moved), labels, reduction="sum")
+        loss = F.cross_entropy(at_least_float32(first_look(model, moved)), labels, reduction="sum")
         gradient = torch.autograd.grad(loss, moved, allow_unused=True)[0] if loss.requires_grad else None
     if gradient is None:  # the network lets no gradient through at all
         return images.new_zeros(len(images))
-    norms: Tensor = gradient.flatten(1).norm(dim=1)
+    norms: Tensor = at_least_float32(gradient).flatten(1).norm(dim=1)
     return norms
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,13 +23,20 @@ from drs.attacks import (
     Attack,
     CarliniWagnerL2,
     DeepFool,
+    SelectivePGD,
     Square,
     TargetedPGD,
     UniformNoise,
 )
-from drs.attacks.base import NOT_DIFFERENTIABLE, attackable
+from drs.attacks.base import INFERENCE_MODEL, NOT_DIFFERENTIABLE, TOLERANCE, attackable, round_towards
 from drs.errors import UsageError
-from drs.evaluation.probes import float64_check, gradient_norms, repeat_difference, temperature_sweep
+from drs.evaluation.probes import (
+    float64_check,
+    gradient_norms,
+    repeat_difference,
+    temperature_sweep,
+    zero_gradient_share,
+)
 
 DIFFERENTIATING: list[Attack] = [
     FGSM(epsilon=0.1),
@@ -47,11 +56,10 @@ every_attack = pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: typ
 def network() -> nn.Module:
     """Dropout and batch normalisation: in training mode its answers are others."""
     torch.manual_seed(0)
-    model = nn.Sequential(
-        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Dropout(0.5), nn.Linear(144, 3)
-    )
+    last = nn.Linear(144, 3)
     with torch.no_grad():
-        model[5].weight.mul_(5.0)
+        last.weight.mul_(5.0)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Dropout(0.5), last)
     return model.eval()
 
 
@@ -108,6 +116,124 @@ def test_an_exported_program_comes_back_as_it_was() -> None:
         assert not any(p.requires_grad for p in inside.parameters())
     assert [m.training for m in inside.modules()] == modes
     assert [p.requires_grad for p in inside.parameters()] == flags
+
+
+@every_attack
+def test_inside_inference_mode(attack: Attack) -> None:
+    model = network()
+    images, labels = batch(model)
+    expected = attack(model, images, labels)
+    with torch.inference_mode():
+        found = attack(model, images, labels)
+        made_there = attack(model, images.clone(), labels.clone())
+        assert images.clone().is_inference()
+    for each in (found, made_there):
+        assert torch.equal(each.inputs, expected.inputs)
+        assert torch.equal(each.success, expected.success)
+    assert not found.inputs.is_inference()
+    assert all(p.requires_grad for p in model.parameters())
+
+
+@every_attack
+def test_images_made_in_inference_mode(attack: Attack) -> None:
+    model = network()
+    images, labels = batch(model)
+    with torch.inference_mode():
+        given, labels_given = images.clone(), labels.clone()
+    assert torch.equal(attack(model, given, labels_given).inputs, attack(model, images, labels).inputs)
+
+
+def test_gradients_inside_inference_mode() -> None:
+    model = network()
+    images, labels = batch(model)
+    expected = gradient_norms(model, images, labels)
+    assert bool((expected > 0.0).all())
+    with torch.inference_mode():
+        assert torch.equal(gradient_norms(model, images.clone(), labels.clone()), expected)
+        assert zero_gradient_share(model, images, labels) == 0.0
+        assert repeat_difference(model, images.clone()) == 0.0
+
+
+def test_a_model_made_in_inference_mode() -> None:
+    with torch.inference_mode():
+        model = network()
+    images, labels = batch(network())
+    for given in (model, lambda x: model(x)):
+        with pytest.raises(UsageError) as error:
+            FGSM()(given, images, labels)
+        assert str(error.value) == INFERENCE_MODEL
+    found = FGSM()(copy.deepcopy(model), images, labels)  # as the sentence advises
+    assert torch.equal(found.inputs, FGSM()(network(), images, labels).inputs)
+
+
+@pytest.mark.parametrize("epsilon", [1 / 255, 8 / 255])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@every_attack
+def test_half_precision_stays_in_the_ball(attack: Attack, dtype: torch.dtype, epsilon: float) -> None:
+    model = network()
+    images, labels = batch(model)
+    model, images = model.to(dtype), images.to(dtype)
+    if attack.budget is not None:
+        attack = dataclasses.replace(attack, epsilon=epsilon)  # type: ignore[call-arg]
+    found = attack(model, images, labels)
+    assert found.inputs.dtype == dtype
+    moved = (found.inputs.double() - images.double()).flatten(1)
+    assert (moved.abs().amax(dim=1) if attack.norm == "linf" else moved.norm(dim=1)).allclose(found.distances.double())
+    if attack.budget is not None:
+        assert moved.abs().max().item() <= epsilon + TOLERANCE
+        assert moved.abs().max().item() > 0.7 * epsilon
+    assert found.inputs.min().item() >= 0.0
+    assert found.inputs.max().item() <= 1.0
+    with torch.no_grad():
+        logits = model(found.inputs).float()
+    torch.testing.assert_close(found.logits, logits)
+    assert torch.equal(found.success, logits.argmax(dim=1) != labels)
+
+
+@every_attack
+def test_autocast(attack: Attack) -> None:
+    model = network()
+    images, labels = batch(model)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = attack(model, images, labels)
+        logits = model(found.inputs)
+    assert logits.dtype == torch.bfloat16
+    assert found.inputs.dtype == found.logits.dtype == torch.float32
+    torch.testing.assert_close(found.logits, logits.float())
+    assert bool(found.success.any()) or isinstance(attack, UniformNoise | Square)
+    if attack.budget is not None:
+        assert (found.inputs - images).abs().max().item() <= 0.1 + TOLERANCE
+
+
+def test_rounding_towards_the_image() -> None:
+    # bfloat16 between 0.5 and 1 counts in steps of 1 / 256, between 0.25 and 0.5 in steps of 1 / 512
+    image = torch.tensor([0.75, 0.75, 0.75, 0.75, 0.5, 0.0])
+    moved = image + torch.tensor([0.9, -0.9, 0.2, -2.0, -0.3, 1e-3]) / 256
+    found = round_towards(image, moved, torch.bfloat16)
+    expected = [0.75, 0.75, 0.75, 0.75 - 2 / 256, 0.5, 1e-3 / 256]
+    torch.testing.assert_close(found.float(), torch.tensor(expected), rtol=1e-2, atol=0.0)
+    assert bool(((found.double() - image.double()).abs() <= (moved.double() - image.double()).abs()).all())
+
+
+def test_half_precision_and_attacks_that_open_the_model() -> None:
+    model = network()
+    images, labels = batch(model)
+    attack = SelectivePGD(score=lambda model, images: -images.flatten(1).square().sum(dim=1))
+    text = "expected float32 or float64 images and logits for SelectivePGD, got torch.bfloat16: "
+    with pytest.raises(UsageError) as error:
+        attack(model.bfloat16(), images.bfloat16(), labels)
+    assert str(error.value) == text + "convert the model and the images, and leave torch.autocast"
+    with pytest.raises(UsageError) as error, torch.autocast("cpu", torch.bfloat16):
+        attack(model.float(), images, labels)
+    assert str(error.value).startswith(text)
+
+
+def test_probabilities_in_half_precision() -> None:
+    model = network()
+    images, labels = batch(model)
+    with pytest.raises(UsageError, match="got probabilities"):
+        FGSM()(lambda x: model(x).softmax(dim=1).bfloat16(), images, labels)
+    assert zero_gradient_share(model.bfloat16(), images.bfloat16(), labels) == 0.0
 
 
 class Detached(nn.Module):
