@@ -51,11 +51,12 @@ def gradient_norms(network: Model, images: Tensor, labels: Tensor) -> Tensor:
 
 
 def zero_gradient_share(network: Model, images: Tensor, labels: Tensor) -> float:
-    """Share of the images whose gradient of cross-entropy is exactly zero in every pixel (or not a number).
+    """Share of the images whose gradient of cross-entropy is zero in every pixel, or infinite or NaN in any.
 
     Args and errors are those of :func:`gradient_norms`.
     """
-    return float((~(gradient_norms(network, images, labels) > 0.0)).double().mean())
+    norms = gradient_norms(network, images, labels)
+    return float((~((norms > 0.0) & norms.isfinite())).double().mean())
 
 
 class Tempered(nn.Module):

@@ -23,6 +23,8 @@ from drs.attacks import (
     Attack,
     CarliniWagnerL2,
     DeepFool,
+    JointPGD,
+    OrthogonalPGD,
     SelectivePGD,
     Square,
     TargetedPGD,
@@ -234,6 +236,61 @@ def test_probabilities_in_half_precision() -> None:
     with pytest.raises(UsageError, match="got probabilities"):
         FGSM()(lambda x: model(x).softmax(dim=1).bfloat16(), images, labels)
     assert zero_gradient_share(model.bfloat16(), images.bfloat16(), labels) == 0.0
+
+
+class Roots(nn.Module):
+    """Linear in the square roots of the pixels (infinite slope at black) or in rows of length one (NaN at black)."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.weight = torch.randn(5, 64, generator=torch.Generator().manual_seed(0))
+
+    def features(self, images: Tensor) -> Tensor:
+        if self.kind == "sqrt":
+            return images.sqrt().flatten(1)
+        return (images / (images.square().sum(dim=3, keepdim=True).sqrt() + 1e-6)).flatten(1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.features(images) @ self.weight.T
+
+
+def black(kind: str) -> tuple[Tensor, Tensor]:
+    """Twenty images with one black pixel or row, labelled as the model sees them."""
+    images = 0.05 + 0.9 * torch.rand(20, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+    images[:, :, 3, 4 if kind == "sqrt" else slice(None)] = 0.0
+    return images, Roots(kind)(images).argmax(dim=1)
+
+
+BUDGETS: list[Attack] = [FGSM(epsilon=0.3), PGD(epsilon=0.3, steps=10), BIM(epsilon=0.3), TargetedPGD(epsilon=0.3)]
+MINIMAL: list[Attack] = [DDN(), DeepFool(), CarliniWagnerL2(search_steps=4, max_iterations=100, target="untargeted")]
+ADAPTIVE: list[Attack] = [
+    kind(epsilon=0.3, steps=20, score=lambda model, images: -model.features(images).square().sum(dim=1) / 64)
+    for kind in (SelectivePGD, OrthogonalPGD, JointPGD)
+]
+
+
+@pytest.mark.parametrize("kind", ["sqrt", "rows"])
+@pytest.mark.parametrize("attack", [*BUDGETS, *MINIMAL, *ADAPTIVE], ids=lambda attack: type(attack).__name__)
+def test_a_gradient_that_is_not_finite_makes_no_image_robust(attack: Attack, kind: str) -> None:
+    model = Roots(kind)
+    images, labels = black(kind)
+    found = attack(model, images, labels)
+    assert bool(found.inputs.isfinite().all())
+    assert int(found.success.sum()) == 20
+    if attack.norm == "l2":  # as near as without the black pixel or row
+        bright = images.where(images > 0.0, 0.5)
+        others = attack(model, bright, model(bright).argmax(dim=1))
+        assert found.distances.median().item() < 1.5 * others.distances.median().item()
+
+
+@pytest.mark.parametrize("kind", ["sqrt", "rows"])
+def test_gradients_that_are_not_finite_are_counted(kind: str) -> None:
+    images, labels = black(kind)
+    images[5:] = images[5:].clamp_min(0.05)
+    finite = gradient_norms(Roots(kind), images, labels).isfinite()
+    assert finite.tolist() == [False] * 5 + [True] * 15
+    assert zero_gradient_share(Roots(kind), images, labels) == 0.25
 
 
 class Detached(nn.Module):
