@@ -10,6 +10,12 @@ from torch import Tensor
 
 from drs.errors import UsageError
 
+HALF = (torch.float16, torch.bfloat16)
+"""The dtypes of half precision."""
+
+ROUNDING = 1e-6
+"""How far outside [0, 1] a pixel may be: what undoing a normalisation in float32 leaves."""
+
 
 def flatten_classes(logits: Tensor, target: Tensor, *, min_classes: int = 2) -> tuple[Tensor, Tensor]:
     """Bring every shape that torch's ``cross_entropy`` takes to (M, C) and (M,).
@@ -67,12 +73,22 @@ def check_target_range(target: Tensor, classes: int, ignore_index: int | None = 
         raise UsageError(f"expected labels in [0, {classes - 1}], got {int(target[outside][0])}")
 
 
-def check_images(inputs: Tensor, labels: Tensor) -> None:
+def check_images(inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Refuse a batch that is not images in [0, 1] with one label each. Waits for the device once.
 
+    Returns:
+        Images and labels; pixels that rounding put outside [0, 1], by at most :data:`ROUNDING`, are clamped, and what
+        was made in ``torch.inference_mode`` is copied (outside of it the copy takes gradients).
+
     Raises:
-        UsageError: Shapes that do not belong together, NaN, or pixels outside [0, 1].
+        UsageError: No tensors, shapes or devices that do not belong together, NaN, or pixels outside [0, 1].
     """
+    for name, values, dtype in (("images", inputs, "float32"), ("labels", labels, "int64")):
+        if not isinstance(values, Tensor):
+            raise UsageError(
+                f"expected {name} as a torch tensor, got {type(values).__name__}: "
+                f"pass torch.as_tensor({name}, dtype=torch.{dtype})"
+            )
     if inputs.dim() != 4:
         raise UsageError(f"expected images of shape (N, C, H, W), got {tuple(inputs.shape)}")
     if not inputs.is_floating_point():
@@ -82,13 +98,19 @@ def check_images(inputs: Tensor, labels: Tensor) -> None:
             f"expected labels of shape ({inputs.shape[0]},) and dtype torch.int64, "
             f"got {tuple(labels.shape)} of {labels.dtype}"
         )
+    if labels.device != inputs.device:
+        raise UsageError(f"expected images and labels on one device, got {inputs.device} and {labels.device}")
     if inputs.device.type == "meta" or inputs.numel() == 0:
-        return
+        return inputs, labels
     low, high = (float(v) for v in torch.stack(torch.aminmax(inputs)).tolist())
     if low != low or high != high:
         raise UsageError("expected images without NaN, got NaN")
+    if low < -ROUNDING or high > 1.0 + ROUNDING:
+        raise UsageError(f"expected pixels in [0, 1], got values from {low:.7g} to {high:.7g}")
     if low < 0.0 or high > 1.0:
-        raise UsageError(f"expected pixels in [0, 1], got values from {low:.4g} to {high:.4g}")
+        inputs = inputs.clamp(0.0, 1.0)
+    inputs, labels = (values.clone() if values.is_inference() else values for values in (inputs, labels))
+    return inputs, labels
 
 
 def check_weight(weight: float | Tensor, name: str = "weight") -> None:
@@ -103,4 +125,4 @@ def check_weight(weight: float | Tensor, name: str = "weight") -> None:
 
 def at_least_float32(values: Tensor) -> Tensor:
     """Half precision as float32, anything else as it is."""
-    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
+    return values.float() if values.dtype in HALF else values

@@ -17,7 +17,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +43,8 @@ class _AdaptivePGD(Attack):
         random_start: Start uniformly in the ball.
         progress: Show a bar.
     """
+
+    opens_model: ClassVar[bool] = True
 
     score: Score
     epsilon: float = 0.05
@@ -112,6 +114,7 @@ class OrthogonalPGD(_AdaptivePGD):
     def direction(self, images: Tensor, margins: Tensor, scores: Tensor) -> Tensor:
         (of_margin,) = torch.autograd.grad(margins.sum(), images, retain_graph=True)
         (of_score,) = torch.autograd.grad(scores.sum(), images)
+        of_margin, of_score = of_margin.nan_to_num(0.0, 0.0, 0.0), of_score.nan_to_num(0.0, 0.0, 0.0)
         fooled = (margins.detach() > 0.0).reshape(-1, 1, 1, 1)
         moved = orthogonal(torch.where(fooled, of_score, of_margin), torch.where(fooled, of_margin, of_score))
         return moved * math.sqrt(images[0].numel())

@@ -15,8 +15,26 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from drs.attacks.base import Attack
+from drs.attacks.base import AsModule, Attack
 from drs.errors import UsageError
+
+
+class _Finite(nn.Module):
+    """The model, where infinite and NaN entries of the images' gradient are zero: foolbox would give such images up.
+
+    The square root of a black pixel has such a gradient, and the length of a black row.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.call = AsModule(model)
+
+    def forward(self, images: Tensor) -> Tensor:
+        if images.requires_grad:
+            images = images.view_as(images)
+            images.register_hook(lambda gradient: gradient.nan_to_num(0.0, 0.0, 0.0))
+        logits: Tensor = self.call(images)
+        return logits
 
 
 def run_foolbox(attack: Any, model: nn.Module, inputs: Tensor, criterion: Any) -> Tensor:
@@ -27,7 +45,7 @@ def run_foolbox(attack: Any, model: nn.Module, inputs: Tensor, criterion: Any) -
     """
     import foolbox
 
-    wrapped = foolbox.PyTorchModel(model.eval(), bounds=(0.0, 1.0), device=inputs.device)
+    wrapped = foolbox.PyTorchModel(_Finite(model).eval(), bounds=(0.0, 1.0), device=inputs.device)
     result: Tensor = attack.run(wrapped, inputs, criterion)
     finite = result.flatten(1).isfinite().all(dim=1)
     return torch.where(finite.reshape(-1, 1, 1, 1), result, inputs).clamp(0.0, 1.0)

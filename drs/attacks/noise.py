@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,8 @@ class UniformNoise(Attack):
     Attributes:
         epsilon: L-inf budget, pixels in [0, 1].
     """
+
+    differentiates: ClassVar[bool] = False
 
     epsilon: float = 0.05
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +47,8 @@ class Square(Attack):
         queries: Forward passes of an image after the first look; 5,000 in AutoAttack, 10,000 in the paper.
         share: Share of the image that the first squares cover; 0.8 in AutoAttack.
     """
+
+    differentiates: ClassVar[bool] = False
 
     epsilon: float = 0.05
     queries: int = 1000

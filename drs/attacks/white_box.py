@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -100,6 +100,8 @@ class WhiteBoxCarliniWagner(CarliniWagnerL2):
         initial_const: Of both stages; 1 in the published code (10 and then 100 with kappa = 5).
         target: ``"random"`` (as published) or ``"least_likely"``.
     """
+
+    opens_model: ClassVar[bool] = True
 
     density: Density
     first_steps: int = 3

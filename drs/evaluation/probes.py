@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from drs._checks import check_images
+from drs._checks import at_least_float32, check_images
 from drs.attacks import PGD, Adversarials
-from drs.attacks.base import attackable
+from drs.attacks.base import Model, attackable, check_model, differentiating, first_look
 from drs.errors import UsageError
 
 __all__ = [
@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 
-def gradient_norms(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+def gradient_norms(network: Model, images: Tensor, labels: Tensor) -> Tensor:
     """L2 norm of the gradient of cross-entropy with respect to each image.
 
     Args:
@@ -36,25 +36,27 @@ def gradient_norms(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor
         (N,), >= 0, in nats a unit of pixel.
 
     Raises:
-        UsageError: Images or labels that do not fit.
+        UsageError: Images or labels that do not fit, or a network that does not return logits.
     """
-    check_images(images, labels)
-    with attackable(network), torch.enable_grad():
+    with differentiating(), attackable(network) as model:
+        images, labels = check_images(images, labels)
         moved = images.detach().clone().requires_grad_(True)
-        loss = F.cross_entropy(network(moved), labels, reduction="sum")
-        if not loss.requires_grad:  # the network lets no gradient through at all
-            return images.new_zeros(len(images))
-        (gradient,) = torch.autograd.grad(loss, moved)
-    norms: Tensor = gradient.flatten(1).norm(dim=1)
+        check_model(model, images, labels, differentiable=False)
+        loss = F.cross_entropy(at_least_float32(first_look(model, moved)), labels, reduction="sum")
+        gradient = torch.autograd.grad(loss, moved, allow_unused=True)[0] if loss.requires_grad else None
+    if gradient is None:  # the network lets no gradient through at all
+        return images.new_zeros(len(images))
+    norms: Tensor = at_least_float32(gradient).flatten(1).norm(dim=1)
     return norms
 
 
-def zero_gradient_share(network: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """Share of the images whose gradient of cross-entropy is exactly zero in every pixel (or not a number).
+def zero_gradient_share(network: Model, images: Tensor, labels: Tensor) -> float:
+    """Share of the images whose gradient of cross-entropy is zero in every pixel, or infinite or NaN in any.
 
     Args and errors are those of :func:`gradient_norms`.
     """
-    return float((~(gradient_norms(network, images, labels) > 0.0)).double().mean())
+    norms = gradient_norms(network, images, labels)
+    return float((~((norms > 0.0) & norms.isfinite())).double().mean())
 
 
 class Tempered(nn.Module):
@@ -65,7 +67,7 @@ class Tempered(nn.Module):
         temperature: > 0.
     """
 
-    def __init__(self, network: nn.Module, temperature: float) -> None:
+    def __init__(self, network: Model, temperature: float) -> None:
         super().__init__()
         if not temperature > 0.0:
             raise UsageError(f"expected temperature > 0, got {temperature}")
@@ -78,7 +80,7 @@ class Tempered(nn.Module):
 
 
 def temperature_sweep(
-    network: nn.Module,
+    network: Model,
     images: Tensor,
     labels: Tensor,
     *,
@@ -98,15 +100,17 @@ def temperature_sweep(
 
 
 def float64_check(
-    network: nn.Module, images: Tensor, labels: Tensor, *, epsilon: float, steps: int = 20, objective: str = "margin"
+    network: Model, images: Tensor, labels: Tensor, *, epsilon: float, steps: int = 20, objective: str = "margin"
 ) -> tuple[float, float]:
     """Accuracy under PGD from the images themselves, in float32 and on a copy of the network in float64.
 
     Nothing in it is random, so the two differ by rounding alone. (MPS has no float64: there the copy is on the CPU.)
 
     Raises:
-        UsageError: What the attack raises.
+        UsageError: A network that is no module, or what the attack raises.
     """
+    if not isinstance(network, nn.Module):
+        raise UsageError(f"expected a module, which can be copied to float64, got {type(network).__name__}")
     attack = PGD(epsilon=epsilon, steps=steps, objective=objective, random_start=False, keep="last")
     single = attack(network, images, labels).robust_accuracy(labels)
     if images.device.type == "mps":
@@ -116,7 +120,7 @@ def float64_check(
 
 
 @torch.no_grad()
-def repeat_difference(network: nn.Module, images: Tensor) -> float:
+def repeat_difference(network: Model, images: Tensor) -> float:
     """Largest change of a logit between two looks at the same images, in evaluation mode; 0 for a fixed network."""
-    with attackable(network):
-        return float((network(images) - network(images)).abs().max())
+    with attackable(network) as model:
+        return float((model(images) - model(images)).abs().max())
