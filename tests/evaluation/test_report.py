@@ -1,0 +1,98 @@
+"""A model on a user's data: shares with exact intervals, whatever form the data come in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from drs.attacks import PGD
+from drs.errors import UsageError
+from drs.evaluation.report import evaluate, share_of
+
+
+class Threshold(nn.Module):
+    """Class 1 where the only pixel is above one half; PGD with epsilon e turns every image nearer to it than e."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        value = images.flatten(1).sum(dim=1)
+        return torch.stack([0.5 - value, value - 0.5, value * 0.0 - 9.0], dim=1)
+
+
+IMAGES = torch.tensor([0.1, 0.45, 0.55, 0.9, 0.7, 0.3]).reshape(6, 1, 1, 1)
+LABELS = torch.tensor([0, 0, 1, 1, 0, 0])  # the fifth is wrong as it is
+ATTACK = PGD(epsilon=0.1, steps=5)
+
+
+def test_counts_by_hand() -> None:
+    report = evaluate(Threshold(), (IMAGES, LABELS), ATTACK)
+    assert (report.clean_accuracy.count, report.clean_accuracy.total) == (5, 6)
+    assert report.robust_accuracy.count == 3  # 0.1, 0.9 and 0.3 are farther than 0.1 from the boundary
+    assert report.success.tolist() == [False, True, True, False, True, False]
+    assert float(report.distances.max()) <= 0.1 + 1e-6
+    assert report.norm == "linf"
+
+
+def test_an_image_that_is_wrong_when_clean_is_never_robust() -> None:
+    report = evaluate(Threshold(), (torch.tensor([[[[0.52]]]]), torch.tensor([0])), ATTACK)
+    assert report.clean_accuracy.count == 0
+    assert report.robust_accuracy.count == 0
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 6])
+def test_tensors_and_a_loader_give_the_same(batch_size: int) -> None:
+    whole = evaluate(Threshold(), (IMAGES, LABELS), ATTACK, batch_size=batch_size)
+    loader = DataLoader(TensorDataset(IMAGES, LABELS), batch_size=batch_size)
+    parts = evaluate(Threshold(), loader, ATTACK)
+    assert torch.equal(whole.attacked, parts.attacked)
+    assert torch.equal(whole.distances, parts.distances)
+
+
+def test_without_an_attack() -> None:
+    report = evaluate(Threshold(), (IMAGES, LABELS))
+    assert report.attack == "none"
+    assert report.robust_accuracy == report.clean_accuracy
+
+
+def test_the_mode_of_the_model_is_kept() -> None:
+    model = Threshold().train()
+    evaluate(model, (IMAGES, LABELS), ATTACK)
+    assert model.training
+
+
+@pytest.mark.parametrize(
+    ("count", "total", "low", "high"),
+    [
+        (0, 10, 0.0, 1 - 0.025 ** (1 / 10)),  # closed forms at both ends
+        (10, 10, 0.025 ** (1 / 10), 1.0),
+        (5, 10, 0.187086, 0.812914),  # Clopper and Pearson's table
+    ],
+)
+def test_exact_interval(count: int, total: int, low: float, high: float) -> None:
+    share = share_of(torch.arange(total) < count)
+    assert (share.low, share.high) == pytest.approx((low, high), abs=1e-6)
+    assert float(share) == count / total
+
+
+def test_text_frame_and_file(tmp_path: Path) -> None:
+    report = evaluate(Threshold(), (IMAGES, LABELS), ATTACK)
+    assert "clean accuracy   0.833 [0.359, 0.996]" in repr(report)
+    assert "PGD(epsilon=0.1, steps=5" in repr(report)
+    frame = report.to_frame()
+    assert frame["attacked"].tolist() == [0, 1, 0, 1, 1, 0]
+    body = json.loads(report.save(tmp_path / "report.json").read_text())
+    assert body["robust_accuracy"]["value"] == 0.5
+    assert body["examples"]["label"] == LABELS.tolist()
+
+
+def test_bad_data() -> None:
+    with pytest.raises(UsageError, match="expected at least one example, got none"):
+        evaluate(Threshold(), [])
+    with pytest.raises(UsageError, match=r"expected \(images, labels\) or an iterable of such batches, got Tensor"):
+        evaluate(Threshold(), IMAGES)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="expected as many labels as images, got 2 for 6"):
+        evaluate(Threshold(), (IMAGES, LABELS[:2]))
