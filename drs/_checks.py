@@ -89,8 +89,8 @@ def check_images(inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
                 f"expected {name} as a torch tensor, got {type(values).__name__}: "
                 f"pass torch.as_tensor({name}, dtype=torch.{dtype})"
             )
-    if inputs.dim() != 4:
-        raise UsageError(f"expected images of shape (N, C, H, W), got {tuple(inputs.shape)}")
+    if inputs.dim() < 2:
+        raise UsageError(f"expected a batch of shape (N, ...), such as (N, C, H, W), got {tuple(inputs.shape)}")
     if not inputs.is_floating_point():
         raise UsageError(f"expected floating-point images in [0, 1], got {inputs.dtype}")
     if labels.shape != inputs.shape[:1] or labels.dtype != torch.int64:

@@ -23,12 +23,12 @@ import torch
 from torch import Tensor, nn
 
 from drs.attacks.ascent import ascend, random_start, sign_of_gradient
-from drs.attacks.base import Attack
+from drs.attacks.base import Attack, per_image
 from drs.attacks.objectives import margin
 from drs.errors import UsageError
 
 Score: TypeAlias = Callable[[nn.Module, Tensor], Tensor]
-"""From a model and images (N, C, H, W) to (N,), differentiable in the images, higher = more normal."""
+"""From a model and images (N, ...) to (N,), differentiable in the images, higher = more normal."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ class _AdaptivePGD(Attack):
         """Where to move, in units of the step size.
 
         Args:
-            images: (N, C, H, W), the leaf the other two depend on.
+            images: (N, ...), the leaf the other two depend on.
             margins: (N,), largest false logit minus true logit; > 0 fools the classifier.
             scores: (N,), of the detector.
         """
@@ -115,7 +115,7 @@ class OrthogonalPGD(_AdaptivePGD):
         (of_margin,) = torch.autograd.grad(margins.sum(), images, retain_graph=True)
         (of_score,) = torch.autograd.grad(scores.sum(), images)
         of_margin, of_score = of_margin.nan_to_num(0.0, 0.0, 0.0), of_score.nan_to_num(0.0, 0.0, 0.0)
-        fooled = (margins.detach() > 0.0).reshape(-1, 1, 1, 1)
+        fooled = per_image(margins.detach() > 0.0, images)
         moved = orthogonal(torch.where(fooled, of_score, of_margin), torch.where(fooled, of_margin, of_score))
         return moved * math.sqrt(images[0].numel())
 
@@ -143,19 +143,20 @@ def orthogonal(gradients: Tensor, others: Tensor) -> Tensor:
     """Unit vectors along the part of each gradient that is orthogonal to the other one; zero where nothing is left.
 
     Args:
-        gradients: (N, C, H, W).
-        others: (N, C, H, W).
+        gradients: (N, ...).
+        others: (N, ...).
     """
     along = _unit(others)
     kept = _unit(gradients)
+    each = tuple(range(1, kept.dim()))
     for _ in range(2):  # once more takes away what rounding left
-        kept = kept - (kept * along).sum(dim=(1, 2, 3), keepdim=True) * along
+        kept = kept - (kept * along).sum(dim=each, keepdim=True) * along
     rounding = 10.0 * torch.finfo(kept.dtype).eps
-    return _unit(kept) * (kept.abs().amax(dim=(1, 2, 3), keepdim=True) > rounding)
+    return _unit(kept) * (kept.abs().amax(dim=each, keepdim=True) > rounding)
 
 
 def _unit(values: Tensor) -> Tensor:
     """Each image divided by its L2 norm; zero stays zero. The largest value goes first, lest squares underflow."""
-    tiny = torch.finfo(values.dtype).tiny
-    scaled = values / values.abs().amax(dim=(1, 2, 3), keepdim=True).clamp_min(tiny)
-    return scaled / scaled.square().sum(dim=(1, 2, 3), keepdim=True).sqrt().clamp_min(tiny)
+    tiny, each = torch.finfo(values.dtype).tiny, tuple(range(1, values.dim()))
+    scaled = values / values.abs().amax(dim=each, keepdim=True).clamp_min(tiny)
+    return scaled / scaled.square().sum(dim=each, keepdim=True).sqrt().clamp_min(tiny)

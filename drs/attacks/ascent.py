@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from drs.attacks.base import project
+from drs.attacks.base import per_image, project
 from drs.attacks.objectives import Objective
 
 Look: TypeAlias = Callable[[Tensor], tuple[Tensor, Tensor, Callable[[], Tensor]]]
-"""From an iterate (N, C, H, W) that requires gradients to: which images fool the model, (N,) bool; the value to be
+"""From an iterate (N, ...) that requires gradients to: which images fool the model, (N,) bool; the value to be
 large, (N,); and a function that gives the direction of the next step, in units of the step size."""
 
 Keep: TypeAlias = Literal["best", "last"]
@@ -35,7 +35,7 @@ def ascend(
 
     Args:
         look: What is seen at an iterate.
-        x: The images, (N, C, H, W), the centre of the ball.
+        x: The images, (N, ...), the centre of the ball.
         start: The first iterate.
         epsilon: Radius of the ball.
         alpha: Step size.
@@ -45,7 +45,7 @@ def ascend(
         bar: Description of a progress bar; None for no bar.
 
     Returns:
-        (N, C, H, W), detached.
+        (N, ...), detached.
     """
     x_t = best = start
     best_fooled = torch.zeros(len(x), dtype=torch.bool, device=x.device)
@@ -55,7 +55,7 @@ def ascend(
         x_t = x_t.detach().requires_grad_(True)
         fooled, value, direction = look(x_t)
         better = (fooled & ~best_fooled) | ((fooled == best_fooled) & (value > best_value))
-        best = torch.where(better.reshape(-1, 1, 1, 1), x_t, best).detach()
+        best = torch.where(per_image(better, x), x_t, best).detach()
         best_value = torch.where(better, value, best_value).detach()
         best_fooled = best_fooled | fooled
         if t < steps:

@@ -47,7 +47,7 @@ class Adversarials:
     """What an attack made, judged by running the model on it.
 
     Attributes:
-        inputs: (N, C, H, W) in [0, 1], within the budget, of the dtype of the images.
+        inputs: (N, ...) in [0, 1], within the budget, of the dtype of the images.
         success: (N,) bool: the model's label differs from the true one (for a targeted attack: is the target).
         distances: (N,) in the norm of the attack (L-inf or L2), pixels in [0, 1].
         logits: (N, classes), what the model answers on ``inputs``; distances and logits are never in half precision.
@@ -196,8 +196,8 @@ class Attack(ABC):
 
         Args:
             model: Returns raw logits (N, classes) of images in [0, 1]; any callable that does.
-            inputs: (N, C, H, W), float, in [0, 1]; pixels at most 1e-6 outside are clamped, and distances are
-                measured from there.
+            inputs: (N, ...), float, in [0, 1]: images, tables, sound or video. Values at most 1e-6 outside are clamped,
+                and distances are measured from there.
             labels: (N,) int64, the true labels.
 
         Raises:
@@ -250,6 +250,11 @@ def round_towards(inputs: Tensor, perturbed: Tensor, dtype: torch.dtype) -> Tens
     return torch.where(further, neighbour, nearest)
 
 
+def per_image(values: Tensor, images: Tensor) -> Tensor:
+    """One value per image, (N,), in the shape (N, 1, ...) that broadcasts over ``images`` (N, ...)."""
+    return values.reshape(-1, *[1] * (images.dim() - 1))
+
+
 def project(perturbed: Tensor, inputs: Tensor, epsilon: float, norm: str) -> Tensor:
     """Nearest images within ``epsilon`` of ``inputs`` in the norm (L-inf: clipped; L2: scaled)."""
     difference = perturbed - inputs
@@ -257,7 +262,7 @@ def project(perturbed: Tensor, inputs: Tensor, epsilon: float, norm: str) -> Ten
         return inputs + difference.clamp(-epsilon, epsilon)
     lengths = difference.flatten(1).norm(dim=1).clamp_min(1e-12)
     scale: Tensor = (epsilon / lengths).clamp_max(1.0)
-    return inputs + difference * scale.reshape(-1, 1, 1, 1)
+    return inputs + difference * per_image(scale, inputs)
 
 
 def check_model(model: nn.Module, inputs: Tensor, labels: Tensor, *, differentiable: bool) -> Tensor:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from drs.attacks.base import per_image
 from drs.errors import UsageError
 
 CONST_LIMIT = 1e10
@@ -24,7 +25,7 @@ class Problem(Protocol):
     """What a search makes zero, for a set of images."""
 
     def __call__(self, images: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Look at images (n, C, H, W).
+        """Look at images (n, ...).
 
         Args:
             images: In [0, 1].
@@ -82,7 +83,7 @@ class _Best:
         least, shortest = self.violation[rows], self.squared[rows]
         nearer = (violation == least) & (squared < shortest) & (violation < torch.inf)
         better = (violation < least) | nearer
-        self.images[rows] = torch.where(better.reshape(-1, 1, 1, 1), images, self.images[rows])
+        self.images[rows] = torch.where(per_image(better, images), images, self.images[rows])
         self.violation[rows] = torch.where(better, violation, least)
         self.squared[rows] = torch.where(better, squared, shortest)
 
@@ -97,15 +98,15 @@ def smallest(
 
     Args:
         problem: What to reach.
-        inputs: (N, C, H, W) in [0, 1]; distances are measured from here.
+        inputs: (N, ...) in [0, 1]; distances are measured from here.
         start: Images to start each descent from; ``inputs`` by default.
         const: First c. It grows tenfold until it succeeds, then the interval is halved.
         search: How long and how fast.
 
     Returns:
-        (N, C, H, W) images (those of ``inputs`` where the violation is infinite) and (N,) violations.
+        (N, ...) images (those of ``inputs`` where the violation is infinite) and (N,) violations.
     """
-    ones = torch.ones_like(inputs[:, 0, 0, 0])
+    ones = inputs.new_ones(len(inputs))
     violation = problem(inputs, ones)[1]
     best = _Best(inputs, violation)
     if start is not None:
@@ -116,7 +117,7 @@ def smallest(
         return best.images, best.violation
     problem, x = problem.select(rows), inputs[rows]
     position = to_tanh_space(x if start is None else start[rows])
-    c = torch.full_like(x[:, 0, 0, 0], const)
+    c = x.new_full((len(x),), const)
     low, high = torch.zeros_like(c), torch.full_like(c, torch.inf)
     with tqdm(
         total=search.search_steps * search.max_iterations,

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from drs.attacks.base import AsModule, Attack
+from drs.attacks.base import AsModule, Attack, per_image
 from drs.errors import UsageError
 
 
@@ -41,14 +41,14 @@ def run_foolbox(attack: Any, model: nn.Module, inputs: Tensor, criterion: Any) -
     """Run a minimisation attack of foolbox on pixels in [0, 1].
 
     Returns:
-        (N, C, H, W) in [0, 1]; an image that came back with NaN (a gradient was zero) is the unperturbed one.
+        (N, ...) in [0, 1]; an image that came back with NaN (a gradient was zero) is the unperturbed one.
     """
     import foolbox
 
     wrapped = foolbox.PyTorchModel(_Finite(model).eval(), bounds=(0.0, 1.0), device=inputs.device)
     result: Tensor = attack.run(wrapped, inputs, criterion)
     finite = result.flatten(1).isfinite().all(dim=1)
-    return torch.where(finite.reshape(-1, 1, 1, 1), result, inputs).clamp(0.0, 1.0)
+    return torch.where(per_image(finite, inputs), result, inputs).clamp(0.0, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ class _Minimal(Attack):
         moved = run_foolbox(self._foolbox(), model, inputs, foolbox.Misclassification(labels))
         with torch.no_grad():
             fooled = model(moved).argmax(dim=1) != labels
-        return torch.where(fooled.reshape(-1, 1, 1, 1), moved, inputs)
+        return torch.where(per_image(fooled, inputs), moved, inputs)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,6 +62,11 @@ class Square(Attack):
 
     @torch.no_grad()
     def perturb(self, model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+        if inputs.dim() != 4:
+            raise UsageError(
+                f"expected images of shape (N, C, H, W) for Square, got {tuple(inputs.shape)}: "
+                "its squares need a height and a width, attack other data with PGD"
+            )
         count, channels, height, width = inputs.shape
         stripes = self.epsilon * _signs((count, channels, 1, width), inputs)
         best = (inputs + stripes).clamp(0.0, 1.0)

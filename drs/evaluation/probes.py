@@ -29,7 +29,7 @@ def gradient_norms(network: Model, images: Tensor, labels: Tensor) -> Tensor:
 
     Args:
         network: Returns raw logits (N, classes).
-        images: (N, C, H, W) in [0, 1].
+        images: (N, ...) in [0, 1].
         labels: (N,) int64.
 
     Returns:

@@ -28,7 +28,11 @@ def _with(position: tuple[int, ...], value: float) -> Tensor:
 @pytest.mark.parametrize(
     ("inputs", "labels", "text"),
     [
-        (torch.zeros(2, 16), torch.tensor([0, 1]), "expected images of shape (N, C, H, W), got (2, 16)"),
+        (
+            torch.zeros(16),
+            torch.tensor([0, 1]),
+            "expected a batch of shape (N, ...), such as (N, C, H, W), got (16,)",
+        ),
         (
             torch.zeros(2, 1, 4, 4, dtype=torch.uint8),
             torch.tensor([0, 1]),

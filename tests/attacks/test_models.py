@@ -40,6 +40,13 @@ from drs.evaluation.probes import (
     zero_gradient_share,
 )
 
+
+def score_of_features(model: Any, images: Tensor) -> Tensor:
+    """A detector: short feature vectors are normal."""
+    score: Tensor = -model.features(images).square().sum(dim=1) / 64
+    return score
+
+
 DIFFERENTIATING: list[Attack] = [
     FGSM(epsilon=0.1),
     BIM(epsilon=0.1, steps=3),
@@ -52,16 +59,20 @@ DIFFERENTIATING: list[Attack] = [
     JSMA(theta=0.5, max_steps=5),
 ]
 ATTACKS: list[Attack] = [*DIFFERENTIATING, Square(epsilon=0.1, queries=30), UniformNoise(epsilon=0.1)]
+ADAPTIVE: list[Attack] = [
+    kind(epsilon=0.3, steps=20, score=score_of_features) for kind in (SelectivePGD, OrthogonalPGD, JointPGD)
+]
+ANY_SHAPE = [*DIFFERENTIATING, UniformNoise(epsilon=0.1), *ADAPTIVE]
 every_attack = pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: type(attack).__name__)
 
 
 def network() -> nn.Module:
     """Dropout and batch normalisation: in training mode its answers are others."""
     torch.manual_seed(0)
-    last = nn.Linear(144, 3)
+    first, last = nn.Conv2d(1, 4, 3), nn.Linear(144, 3)
     with torch.no_grad():
-        last.weight.mul_(5.0)
-    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Dropout(0.5), last)
+        last.weight *= 5.0
+    model = nn.Sequential(first, nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Dropout(0.5), last)
     return model.eval()
 
 
@@ -118,6 +129,33 @@ def test_an_exported_program_comes_back_as_it_was() -> None:
         assert not any(p.requires_grad for p in inside.parameters())
     assert [m.training for m in inside.modules()] == modes
     assert [p.requires_grad for p in inside.parameters()] == flags
+
+
+@pytest.mark.parametrize("shape", [(64,), (2, 32), (1, 4, 4, 4)], ids=["table", "sound", "video"])
+@pytest.mark.parametrize(
+    "attack", [*ATTACKS[:-2], UniformNoise(epsilon=0.1), *ADAPTIVE], ids=lambda attack: type(attack).__name__
+)
+def test_any_shape_is_attacked_as_an_image_is(attack: Attack, shape: tuple[int, ...]) -> None:
+    model, other = Roots("sqrt"), Roots("sqrt")
+    other.register_forward_pre_hook(lambda module, given: given[0].reshape(-1, 1, 8, 8))
+    images = 0.05 + 0.9 * torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(2))
+    labels = model(images).argmax(dim=1)
+    expected, found = attack(model, images, labels), attack(other, images.reshape(6, *shape), labels)
+    assert found.inputs.shape == (6, *shape)
+    torch.testing.assert_close(found.inputs.reshape(images.shape), expected.inputs, rtol=0, atol=1e-5)
+    torch.testing.assert_close(found.distances, expected.distances)
+    assert torch.equal(found.success, expected.success)
+    norms = gradient_norms(other, images.reshape(6, *shape), labels)
+    torch.testing.assert_close(norms, gradient_norms(model, images, labels))
+
+
+def test_square_is_for_images() -> None:
+    with pytest.raises(UsageError) as error:
+        Square()(lambda x: x[:, :2], torch.rand(3, 5), torch.tensor([0, 1, 1]))
+    assert str(error.value) == (
+        "expected images of shape (N, C, H, W) for Square, got (3, 5): "
+        "its squares need a height and a width, attack other data with PGD"
+    )
 
 
 @every_attack
@@ -264,10 +302,6 @@ def black(kind: str) -> tuple[Tensor, Tensor]:
 
 BUDGETS: list[Attack] = [FGSM(epsilon=0.3), PGD(epsilon=0.3, steps=10), BIM(epsilon=0.3), TargetedPGD(epsilon=0.3)]
 MINIMAL: list[Attack] = [DDN(), DeepFool(), CarliniWagnerL2(search_steps=4, max_iterations=100, target="untargeted")]
-ADAPTIVE: list[Attack] = [
-    kind(epsilon=0.3, steps=20, score=lambda model, images: -model.features(images).square().sum(dim=1) / 64)
-    for kind in (SelectivePGD, OrthogonalPGD, JointPGD)
-]
 
 
 @pytest.mark.parametrize("kind", ["sqrt", "rows"])
