@@ -17,6 +17,7 @@ from drs._lazy import lazily
 if TYPE_CHECKING:
     from drs.attacks import PGD
     from drs.detection import KDensity, ThresholdingTest
+    from drs.evaluation.report import evaluate
     from drs.losses import DRSLoss, RCELoss, drs_loss, rce_loss
 
 try:
@@ -24,13 +25,24 @@ try:
 except PackageNotFoundError:  # a checkout that was never installed
     __version__ = "0+unknown"
 
-__all__ = ["PGD", "DRSLoss", "KDensity", "RCELoss", "ThresholdingTest", "__version__", "drs_loss", "rce_loss"]
+__all__ = [
+    "PGD",
+    "DRSLoss",
+    "KDensity",
+    "RCELoss",
+    "ThresholdingTest",
+    "__version__",
+    "drs_loss",
+    "evaluate",
+    "rce_loss",
+]
 
 __getattr__, __dir__ = lazily(
     __name__,
     {
         "attacks": ("PGD",),
         "detection": ("KDensity", "ThresholdingTest"),
+        "evaluation.report": ("evaluate",),
         "losses": ("DRSLoss", "RCELoss", "drs_loss", "rce_loss"),
     },
 )

@@ -7,13 +7,13 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
-from drs.attacks.base import Attack
+from drs.attacks.base import Attack, Model, attackable
 from drs.errors import UsageError
 
 if TYPE_CHECKING:
@@ -141,17 +141,17 @@ class Report:
 
 def _batches(data: Data, batch_size: int) -> Iterable[tuple[Tensor, Tensor]]:
     if isinstance(data, tuple | list) and len(data) == 2 and all(isinstance(part, Tensor) for part in data):
-        images, labels = data
+        images, labels = cast("tuple[Tensor, Tensor]", data)
         if len(images) != len(labels):
             raise UsageError(f"expected as many labels as images, got {len(labels)} for {len(images)}")
         return list(zip(images.split(batch_size), labels.split(batch_size)))
     if isinstance(data, Tensor) or not isinstance(data, Iterable):
         raise UsageError(f"expected (images, labels) or an iterable of such batches, got {type(data).__name__}")
-    return data
+    return cast("Iterable[tuple[Tensor, Tensor]]", data)
 
 
 def evaluate(
-    model: nn.Module,
+    model: Model,
     data: Data,
     attack: Attack | None = None,
     *,
@@ -170,7 +170,7 @@ def evaluate(
     True
 
     Args:
-        model: Returns raw logits (N, C). It is evaluated in evaluation mode; its mode is restored after.
+        model: A callable that returns raw logits (N, C). A module is evaluated in evaluation mode; its mode is restored.
         data: Images (N, ...) in [0, 1] with labels (N,), or an iterable of such batches, for example a DataLoader.
         attack: For example ``PGD(epsilon=8 / 255)``; None for clean accuracy alone.
         device: Where the batches are sent; None leaves them where they are.
@@ -182,21 +182,17 @@ def evaluate(
     """
     started = time.perf_counter()
     parts: list[tuple[Tensor, ...]] = []
-    was_training = model.training
-    model.eval()
-    try:
+    with attackable(model) as network:
         for images, labels in tqdm(_batches(data, batch_size), unit="batch", disable=not progress):
             images, labels = images.to(device), labels.to(device)
             with torch.no_grad():
-                clean = model(images).argmax(dim=1)
+                clean = network(images).argmax(dim=1)
             if attack is None:
                 found = (clean, clean != labels, torch.zeros(len(labels)))
             else:
-                made = attack(model, images, labels)
+                made = attack(network, images, labels)
                 found = (made.logits.argmax(dim=1), made.success, made.distances)
             parts.append(tuple(part.detach().cpu() for part in (labels, clean, *found)))
-    finally:
-        model.train(was_training)
     if not parts:
         raise UsageError("expected at least one example, got none")
     labels, clean, attacked, success, distances = (torch.cat(column) for column in zip(*parts))

@@ -89,10 +89,15 @@ def test_text_frame_and_file(tmp_path: Path) -> None:
     assert body["examples"]["label"] == LABELS.tolist()
 
 
+def test_a_function_is_a_model() -> None:
+    model = Threshold()
+    assert evaluate(lambda images: model(images), (IMAGES, LABELS), ATTACK).robust_accuracy.count == 3
+
+
 def test_bad_data() -> None:
     with pytest.raises(UsageError, match="expected at least one example, got none"):
         evaluate(Threshold(), [])
     with pytest.raises(UsageError, match=r"expected \(images, labels\) or an iterable of such batches, got Tensor"):
-        evaluate(Threshold(), IMAGES)  # type: ignore[arg-type]
+        evaluate(Threshold(), IMAGES)
     with pytest.raises(UsageError, match="expected as many labels as images, got 2 for 6"):
         evaluate(Threshold(), (IMAGES, LABELS[:2]))
