@@ -80,6 +80,7 @@ class AsModule(nn.Module):
         self.call: Model = lambda images: model(images)  # a lambda, lest a module be registered and its mode be set
 
     def forward(self, images: Tensor) -> Tensor:
+        """Whatever the callable makes of ``images``."""
         return self.call(images)
 
 

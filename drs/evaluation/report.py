@@ -170,7 +170,7 @@ def evaluate(
     True
 
     Args:
-        model: A callable that returns raw logits (N, C). A module is evaluated in evaluation mode; its mode is restored.
+        model: A callable that returns raw logits (N, C). A module is put in evaluation mode, and its mode restored.
         data: Images (N, ...) in [0, 1] with labels (N,), or an iterable of such batches, for example a DataLoader.
         attack: For example ``PGD(epsilon=8 / 255)``; None for clean accuracy alone.
         device: Where the batches are sent; None leaves them where they are.
