@@ -18,23 +18,23 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-State: TypeAlias = tuple[Path, bool, tuple[tuple[int, int, int], ...]]
+_State: TypeAlias = tuple[Path, bool, tuple[tuple[int, int, int], ...]]
 """A record's path, whether its arrays are wanted, and what tells its files from any that are written anew."""
 
 
-def _state(path: Path, arrays: bool) -> State:
+def _state(path: Path, arrays: bool) -> _State:
     beside = path.with_suffix(".safetensors")
     found = [file.stat() for file in (path, beside) if file == path or (arrays and beside.exists())]
     return path, arrays, tuple((each.st_ino, each.st_size, each.st_mtime_ns) for each in found)
 
 
 @cache
-def _read(state: State) -> Record:
+def _read(state: _State) -> Record:
     return read_record(state[0], arrays=state[1])
 
 
 @lru_cache(maxsize=64)
-def _frame(states: tuple[State, ...]) -> pd.DataFrame:
+def _frame(states: tuple[_State, ...]) -> pd.DataFrame:
     return to_frame(map(_read, states))
 
 
@@ -53,7 +53,7 @@ class Results:
     def __init__(self, root: Path | None = None) -> None:
         self.root = root or results_root()
 
-    def _states(self, runs: Sequence[Run], profile: str, arrays: bool) -> Iterator[State]:
+    def _states(self, runs: Sequence[Run], profile: str, arrays: bool) -> Iterator[_State]:
         for run in runs:
             if has_record(run, profile, self.root):
                 yield _state(record_path(run, profile, self.root), arrays)

@@ -21,8 +21,7 @@ LONGEST = 60
 UNCERTAINTY = ("from", "to", "seeds")
 """Columns that belong to the value before them: the ends of its interval, and the value of each seed."""
 
-Table: TypeAlias = dict[str, Any]
-"""Caption, columns and rows, all of them text."""
+Table: TypeAlias = dict[str, Any]  # caption, columns and rows, all of them text
 
 
 def interval(name: str, values: ArrayLike, *, low: float = -math.inf, high: float = math.inf) -> dict[str, float]:
