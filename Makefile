@@ -108,7 +108,7 @@ reproduce: install ## Compute every record of PROFILE from nothing, then the not
 
 drift: export DRS_CHECKPOINTS := $(CURDIR)/$(RECOMPUTED)/checkpoints
 drift: install ## Compute the experiments DRIFT of PROFILE again from nothing, and compare with the committed records
-	@rm -rf $(RECOMPUTED)
+	@rm -rf "$(RECOMPUTED)"
 	@for name in $(DRIFT); do \
 	  $(BIN)/python -m drs run $$name --profile $(PROFILE) --workers $(WORKERS) --results $(RECOMPUTED)/results; done
 	@$(BIN)/python -m drs compare $(RECOMPUTED)/results --profile $(PROFILE)
