@@ -63,7 +63,7 @@ def verdict(*claim_ids: str, profile: str = "quick") -> Markdown:
         lines = [
             f"**{claim_id}. {claim.statement}**",
             "",
-            f"Rule{'' if claim.mended else ', fixed before the run'}: {claim.rule}",
+            f"Rule{'' if claim.amended else ', fixed before the run'}: {claim.rule}",
             "",
         ]
         if get_profile(profile).scratch:
@@ -73,8 +73,8 @@ def verdict(*claim_ids: str, profile: str = "quick") -> Markdown:
             others = [scale for scale in Results().complete(claim.experiment) if scale != own]
             found = [finding(claim_id, scale.profile, scale.dataset) for scale in (own, *others)]
             lines += [f"- {sentence(one)}" for one in found]
-        if claim.mended:
-            lines += ["", f"This rule was mended after records had been seen. {claim.mended}"]
+        if claim.amended:
+            lines += ["", f"This rule was amended after records had been seen. {claim.amended}"]
         parts.append("\n".join(lines))
     return prose("\n\n".join(parts))
 

@@ -35,7 +35,7 @@ def as_blocks(findings: list[Finding]) -> str:
         blocks.append(
             f"{claim.id:<4} {judged.verdict.upper()} ({found.profile}): {claim.statement}\n"
             f"     {claim.quantity}: {interval(judged)}, {judged.n} {claim.counts}; {judged.detail}\n"
-            f"     rule: {' '.join(filter(None, (claim.rule, claim.mended)))}\n"
+            f"     rule: {' '.join(filter(None, (claim.rule, claim.amended)))}\n"
             f"     {claim.notebook}.ipynb"
         )
     return "\n".join(blocks)
@@ -70,7 +70,7 @@ def as_markdown(findings: list[Finding], *, prefix: str = "") -> str:
                 f"[{claim.id}]({prefix}{claim.notebook}.ipynb): {claim.statement}",
                 claim.paper_says() or "nothing: ours",
                 f"{claim.quantity}: **{interval(judged)}**",
-                f"**{judged.verdict}** ({scale}{', rule mended' if claim.mended else ''})",
+                f"**{judged.verdict}** ({scale}{', rule amended' if claim.amended else ''})",
             ]
         )
     return table(["claim", "the paper says", "ours, 95% interval", "verdict"], rows)

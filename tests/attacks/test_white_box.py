@@ -1,4 +1,4 @@
-"""C&W-wb: a closed form in feature space, each mended defect, and the real detector on real digits."""
+"""C&W-wb: a closed form in feature space, each fixed defect, and the real detector on real digits."""
 
 from __future__ import annotations
 

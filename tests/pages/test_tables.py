@@ -128,8 +128,8 @@ def test_smoke_sets_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_a_mended_rule_says_so() -> None:
     text = verdict("C4").data
     assert "Rule: Reproduced if" in text
-    assert "This rule was mended after records had been seen. The first version averaged" in text
-    assert "mended" not in verdict("C5").data
+    assert "This rule was amended after records had been seen. The first version averaged" in text
+    assert "amended" not in verdict("C5").data
 
 
 def test_headline_follows_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,7 +60,7 @@ class Claim:
         judge: The rule.
         quotes: The paper's numbers.
         counts: What the judgement's ``n`` counts.
-        mended: What was changed in the rule or its code after records had been seen, and why; empty if nothing was.
+        amended: What was changed in the rule or its code after records had been seen, and why; empty if nothing was.
     """
 
     id: str
@@ -74,7 +74,7 @@ class Claim:
     judge: Callable[[pd.DataFrame], Judgement]
     quotes: tuple[Quote, ...] = ()
     counts: str = "seeds"
-    mended: str = ""
+    amended: str = ""
 
     def paper_says(self) -> str:
         """``published`` with its numbers filled in."""
@@ -188,6 +188,6 @@ SHARED_ATTACKS = (
     "The first version averaged, for each network, over the attacks that succeeded on that network, so that networks "
     "were compared over different attacks: C&W-hc, which is easy to detect or never succeeds, counted for some only. "
     "Since then an attack counts if it succeeds on every network of both losses. The records known when this was "
-    "mended turn C4 from undecided to not reproduced by it and leave B3b as it was."
+    "amended turn C4 from undecided to not reproduced by it and leave B3b as it was."
 )
 """What was changed in B3b and C4."""

@@ -151,7 +151,7 @@ NETWORKS = {"small_conv": "SmallConvNet", "resnet": "ResNet-32"}
 
 
 def judge_cost(frame: pd.DataFrame) -> Judgement:
-    """A4a: time of a training step, DRS over CE, for each network; the dearer one is the deciding number."""
+    """A4a: time of a training step, DRS over CE, for each network; the slower one is the deciding number."""
     rows = {str(row["model"]): row for _, row in frame[frame["kind"] == "training"].iterrows()}
     if not set(NETWORKS) <= set(rows):
         return no_records("not every network was timed")
@@ -181,7 +181,7 @@ A4A = Claim(
     DRS,
     "The loss costs no significant extra time.",
     "'no significant extra time'",
-    "time of a training step, DRS over CE, for the dearer network",
+    "time of a training step, DRS over CE, for the slower network",
     "Reproduced if the upper end of the 95% percentile bootstrap interval of the median ratio of step times (DRS "
     "over torch's cross-entropy, timed in turns in one process, batch 128) is at most "
     f"{NO_SIGNIFICANT_TIME:g} for SmallConvNet and for ResNet-32; partly if for one of them; not if for neither.",

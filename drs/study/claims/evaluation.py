@@ -187,7 +187,7 @@ C4 = Claim(
     "detection",
     "notebooks/11_one_family",
     judge_cross,
-    mended=SHARED_ATTACKS,
+    amended=SHARED_ATTACKS,
 )
 
 # --- C5: an attacker who knows the test ------------------------------------------------------------------------------

@@ -212,7 +212,7 @@ B3B = Claim(
     "notebooks/08_detection",
     judge_non_me,
     _quotes("rce_table2_auc", "non_me", attack="fgsm", dataset="mnist"),
-    mended=SHARED_ATTACKS,
+    amended=SHARED_ATTACKS,
 )
 
 # --- B4 and B5: white-box attack and its transfer --------------------------------------------------------------------
@@ -292,7 +292,7 @@ B6 = Claim(
     "B6",
     RCE,
     "A white-box attack on the detector costs over a thousand times what FGSM costs an example.",
-    "Table 5, seconds an example: FGSM on CE {}, on RCE {}; C&W-wb on CE {}, on RCE {}",
+    "Table 5, seconds per example: FGSM on CE {}, on RCE {}; C&W-wb on CE {}, on RCE {}",
     "seconds per example of C&W-wb over FGSM, RCE",
     f"Reproduced if C&W-wb takes at least {TIMES:,} times as long per example as FGSM on RCE networks, mean over "
     "seeds; else not.",
