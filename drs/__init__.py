@@ -16,6 +16,7 @@ from drs._lazy import lazily
 
 if TYPE_CHECKING:
     from drs.attacks import PGD
+    from drs.attacks.models import Normalised
     from drs.detection import KDensity, ThresholdingTest
     from drs.evaluation.report import evaluate
     from drs.losses import DRSLoss, RCELoss, drs_loss, rce_loss
@@ -29,6 +30,7 @@ __all__ = [
     "PGD",
     "DRSLoss",
     "KDensity",
+    "Normalised",
     "RCELoss",
     "ThresholdingTest",
     "__version__",
@@ -41,6 +43,7 @@ __getattr__, __dir__ = lazily(
     __name__,
     {
         "attacks": ("PGD",),
+        "attacks.models": ("Normalised",),
         "detection": ("KDensity", "ThresholdingTest"),
         "evaluation.report": ("evaluate",),
         "losses": ("DRSLoss", "RCELoss", "drs_loss", "rce_loss"),

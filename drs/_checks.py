@@ -16,6 +16,11 @@ HALF = (torch.float16, torch.bfloat16)
 ROUNDING = 1e-6
 """How far outside [0, 1] a pixel may be: what undoing a normalisation in float32 leaves."""
 
+OTHER_RANGE = (
+    ": pass bounds=(low, high) for another range, or Normalised(model, mean, std) for a model of standardised images"
+)
+"""What to do about pixels in another range, as the end of a sentence."""
+
 
 def flatten_classes(logits: Tensor, target: Tensor, *, min_classes: int = 2) -> tuple[Tensor, Tensor]:
     """Bring every shape that torch's ``cross_entropy`` takes to (M, C) and (M,).
@@ -73,16 +78,20 @@ def check_target_range(target: Tensor, classes: int, ignore_index: int | None = 
         raise UsageError(f"expected labels in [0, {classes - 1}], got {int(target[outside][0])}")
 
 
-def check_images(inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Refuse a batch that is not images in [0, 1] with one label each. Waits for the device once.
+def check_images(inputs: Tensor, labels: Tensor, bounds: tuple[float, float] = (0.0, 1.0)) -> tuple[Tensor, Tensor]:
+    """Refuse a batch that is not images in [low, high] with one label each. Waits for the device once.
 
     Returns:
-        Images and labels; pixels that rounding put outside [0, 1], by at most :data:`ROUNDING`, are clamped, and what
-        was made in ``torch.inference_mode`` is copied (outside of it the copy takes gradients).
+        Images, brought to [0, 1], and labels. Pixels that rounding put outside the bounds, by at most :data:`ROUNDING`
+        of the range, are clamped. What was made in ``torch.inference_mode`` is copied: outside of it the copy takes
+        gradients.
 
     Raises:
-        UsageError: No tensors, shapes or devices that do not belong together, NaN, or pixels outside [0, 1].
+        UsageError: No tensors, shapes or devices that do not belong together, NaN, or pixels outside the bounds.
     """
+    floor, ceiling = bounds
+    if not -float("inf") < floor < ceiling < float("inf"):
+        raise UsageError(f"expected bounds (low, high) with low < high, got {bounds}")
     for name, values, dtype in (("images", inputs, "float32"), ("labels", labels, "int64")):
         if not isinstance(values, Tensor):
             raise UsageError(
@@ -105,10 +114,15 @@ def check_images(inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     low, high = (float(v) for v in torch.stack(torch.aminmax(inputs)).tolist())
     if low != low or high != high:
         raise UsageError("expected images without NaN, got NaN")
-    if low < -ROUNDING or high > 1.0 + ROUNDING:
-        raise UsageError(f"expected pixels in [0, 1], got values from {low:.7g} to {high:.7g}")
-    if low < 0.0 or high > 1.0:
-        inputs = inputs.clamp(0.0, 1.0)
+    rounding = ROUNDING * (ceiling - floor)
+    if low < floor - rounding or high > ceiling + rounding:
+        raise UsageError(
+            f"expected pixels in [{floor:g}, {ceiling:g}], got values from {low:.7g} to {high:.7g}{OTHER_RANGE}"
+        )
+    if low < floor or high > ceiling:
+        inputs = inputs.clamp(floor, ceiling)
+    if bounds != (0.0, 1.0):
+        inputs = ((inputs - floor) / (ceiling - floor)).clamp(0.0, 1.0)
     inputs, labels = (values.clone() if values.is_inference() else values for values in (inputs, labels))
     return inputs, labels
 

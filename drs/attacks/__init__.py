@@ -1,15 +1,17 @@
 """Attacks: one class per method, one front door, success judged in one place (:mod:`drs.attacks.base`).
 
-Within an L-inf budget: FGSM, BIM, ILCM, PGD, TargetedPGD, Square, UniformNoise as the control, and SelectivePGD,
-OrthogonalPGD and JointPGD against a detector as well. Smallest L2: DDN, DeepFool, CarliniWagnerL2, and
-WhiteBoxCarliniWagner against the K-density detector. Few pixels: JSMA. Experiments and curves use them all.
+Within a budget in L-inf or L2: FGSM, BIM, PGD, TargetedPGD and UniformNoise, the control. Within an L-inf budget: ILCM,
+Square, and SelectivePGD, OrthogonalPGD and JointPGD against a detector as well. Smallest L2: DDN, DeepFool,
+CarliniWagnerL2, and WhiteBoxCarliniWagner against the K-density detector. Few pixels: JSMA.
 """
 
 from drs.attacks.adaptive import JointPGD, OrthogonalPGD, SelectivePGD
+from drs.attacks.ascent import Trace
 from drs.attacks.base import Adversarials, Attack
 from drs.attacks.carlini_wagner import CarliniWagnerL2
 from drs.attacks.jsma import JSMA
 from drs.attacks.minimal import DDN, DeepFool
+from drs.attacks.models import Normalised
 from drs.attacks.noise import UniformNoise
 from drs.attacks.objectives import OBJECTIVES, margin
 from drs.attacks.sign import BIM, FGSM, ILCM, PGD, TargetedPGD
@@ -29,10 +31,12 @@ __all__ = [
     "CarliniWagnerL2",
     "DeepFool",
     "JointPGD",
+    "Normalised",
     "OrthogonalPGD",
     "SelectivePGD",
     "Square",
     "TargetedPGD",
+    "Trace",
     "UniformNoise",
     "WhiteBoxCarliniWagner",
     "f2",

@@ -22,7 +22,8 @@ from typing import ClassVar, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from drs.attacks.ascent import ascend, random_start, sign_of_gradient
+from drs.attacks.ascent import ascend, steepest_step
+from drs.attacks.balls import random_point
 from drs.attacks.base import Attack, per_image
 from drs.attacks.objectives import margin
 from drs.errors import UsageError
@@ -82,7 +83,7 @@ class _AdaptivePGD(Attack):
         return ascend(
             look,
             inputs,
-            start=random_start(inputs, self.epsilon) if self.random_start else inputs,
+            start=random_point(inputs, self.epsilon, "linf") if self.random_start else inputs,
             epsilon=self.epsilon,
             alpha=2.5 * self.epsilon / self.steps if self.step_size is None else self.step_size,
             steps=self.steps,
@@ -99,7 +100,7 @@ class SelectivePGD(_AdaptivePGD):
     """
 
     def direction(self, images: Tensor, margins: Tensor, scores: Tensor) -> Tensor:
-        return sign_of_gradient(torch.where(margins > 0.0, scores, margins), images)
+        return steepest_step(torch.where(margins > 0.0, scores, margins), images)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +137,7 @@ class JointPGD(_AdaptivePGD):
             raise UsageError(f"expected a finite weight >= 0, got {self.weight}")
 
     def direction(self, images: Tensor, margins: Tensor, scores: Tensor) -> Tensor:
-        return sign_of_gradient(margins + self.weight * scores, images)
+        return steepest_step(margins + self.weight * scores, images)
 
 
 def orthogonal(gradients: Tensor, others: Tensor) -> Tensor:

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from drs.attacks.base import AsModule, Attack, per_image
+from drs.attacks.base import Attack, per_image
+from drs.attacks.models import AsModule
 from drs.errors import UsageError
 
 

@@ -5,23 +5,36 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
+from drs.attacks.balls import NORMS, Norm, random_point
 from drs.attacks.base import Attack
+from drs.errors import unknown
 
 
 @dataclass(frozen=True, kw_only=True)
 class UniformNoise(Attack):
-    """Every pixel moved by a uniform random number in [-epsilon, epsilon].
+    """A uniformly random point of the ball: in L-inf every pixel moves by a random number in [-epsilon, epsilon].
+
+    >>> import torch
+    >>> from drs.attacks import UniformNoise
+    >>> found = UniformNoise(epsilon=0.1)(torch.nn.Flatten(), torch.tensor([[0.9, 0.1]]), torch.tensor([0]))
+    >>> found.success
+    tensor([False])
 
     Attributes:
-        epsilon: L-inf budget, pixels in [0, 1].
+        epsilon: Budget, pixels in [0, 1].
+        norm: ``"linf"`` or ``"l2"``.
     """
 
     differentiates: ClassVar[bool] = False
 
     epsilon: float = 0.05
+    norm: Norm = "linf"
+
+    def __post_init__(self) -> None:
+        if self.norm not in NORMS:
+            raise unknown("norm", self.norm, NORMS)
 
     def perturb(self, model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
-        return inputs + torch.empty_like(inputs).uniform_(-self.epsilon, self.epsilon)
+        return random_point(inputs, self.epsilon, self.norm)

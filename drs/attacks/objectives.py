@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from drs.errors import UsageError
+from drs.errors import UsageError, pick
+
+__all__ = ["OBJECTIVES", "Objective", "cross_entropy", "dlr", "get_objective", "margin", "scaled_cross_entropy"]
 
 Objective: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """From logits (N, C) and labels (N,) to (N,); larger is better for the attacker."""
@@ -66,3 +68,36 @@ OBJECTIVES: dict[str, Objective] = {
     "dlr": dlr,
 }
 """Every objective by name."""
+
+
+def get_objective(objective: str | Objective) -> Objective:
+    """The objective of that name; a function of one's own is checked at each call.
+
+    >>> import torch
+    >>> own = get_objective(lambda logits, labels: -logits.gather(1, labels[:, None]).squeeze(1))
+    >>> own(torch.tensor([[2.0, 1.0]]), torch.tensor([0]))
+    tensor([-2.])
+
+    Raises:
+        UsageError: An unknown name; at a call, a function that does not return one number for each image.
+    """
+    if not callable(objective):
+        return pick("objective", OBJECTIVES, objective)
+    if objective in OBJECTIVES.values():
+        return objective
+
+    def checked(logits: Tensor, labels: Tensor) -> Tensor:
+        values = objective(logits, labels)
+        if not isinstance(values, Tensor) or values.shape != labels.shape:
+            got = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+            raise UsageError(
+                f"expected an objective that returns one number for each image, shape ({len(labels)},), got {got}: "
+                "use reduction='none'"
+            )
+        if logits.requires_grad and not values.requires_grad:
+            raise UsageError(
+                "expected an objective that is differentiable in the logits, got numbers without a gradient"
+            )
+        return values
+
+    return checked

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from drs._checks import at_least_float32, check_images
 from drs.attacks import PGD, Adversarials
-from drs.attacks.base import Model, attackable, check_model, differentiating, first_look
+from drs.attacks.models import Model, attackable, check_model, differentiating, first_look
 from drs.errors import UsageError
 
 __all__ = [

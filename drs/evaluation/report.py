@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from drs.attacks.base import Attack, Model, attackable
+from drs.attacks.base import Attack
+from drs.attacks.models import Model, attackable
 from drs.errors import UsageError
 
 if TYPE_CHECKING:
@@ -158,6 +159,7 @@ def evaluate(
     device: torch.device | str | None = None,
     batch_size: int = 250,
     progress: bool = False,
+    bounds: tuple[float, float] = (0.0, 1.0),
 ) -> Report:
     """Clean accuracy, and accuracy under an attack, of a model on a user's data.
 
@@ -171,11 +173,12 @@ def evaluate(
 
     Args:
         model: A callable that returns raw logits (N, C). A module is put in evaluation mode, and its mode restored.
-        data: Images (N, ...) in [0, 1] with labels (N,), or an iterable of such batches, for example a DataLoader.
+        data: Images (N, ...) in ``bounds`` with labels (N,), or an iterable of such batches, for example a DataLoader.
         attack: For example ``PGD(epsilon=8 / 255)``; None for clean accuracy alone.
         device: Where the batches are sent; None leaves them where they are.
         batch_size: Examples per call of the attack, where ``data`` is two tensors.
         progress: Show a bar.
+        bounds: Smallest and largest value of a pixel; budgets and distances are in units of this range.
 
     Raises:
         UsageError: No example, data of another form, or what the attack refuses.
@@ -190,7 +193,7 @@ def evaluate(
             if attack is None:
                 found = (clean, clean != labels, torch.zeros(len(labels)))
             else:
-                made = attack(network, images, labels)
+                made = attack(network, images, labels, bounds=bounds)
                 found = (made.logits.argmax(dim=1), made.success, made.distances)
             parts.append(tuple(part.detach().cpu() for part in (labels, clean, *found)))
     if not parts:

@@ -21,7 +21,8 @@ import torch
 from torch import Tensor
 
 from drs.attacks import JSMA, CarliniWagnerL2, WhiteBoxCarliniWagner
-from drs.attacks.base import attackable, distance
+from drs.attacks.base import distance
+from drs.attacks.models import attackable
 from drs.attacks.targets import TARGETS
 from drs.detection import BANDWIDTH_CE, KDensity
 from drs.errors import UsageError, unknown

@@ -18,7 +18,8 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from drs._seeding import seeded
-from drs.attacks.ascent import ascend, raising, random_start
+from drs.attacks.ascent import ascend, raising
+from drs.attacks.balls import random_point
 from drs.attacks.objectives import cross_entropy
 from drs.errors import Diverged, UsageError
 from drs.losses import get_loss
@@ -70,7 +71,7 @@ def _inner_pgd(network: nn.Module, images: Tensor, labels: Tensor, options: Mapp
     return ascend(
         raising(cross_entropy, network, labels),
         images,
-        start=random_start(images, options["epsilon"]),
+        start=random_point(images, options["epsilon"], "linf"),
         epsilon=options["epsilon"],
         alpha=options["step_size"],
         steps=int(options["steps"]),

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from drs._checks import OTHER_RANGE
 from drs.attacks import DDN, FGSM, JSMA, PGD, Adversarials, Attack, CarliniWagnerL2, DeepFool, Square
 from drs.attacks.base import TOLERANCE
 from drs.errors import UsageError
@@ -17,6 +18,8 @@ from drs.training.models import build_model
 from tests.attacks.test_base import Brightness, grey
 
 # --- bad input -------------------------------------------------------------------------------------------------------
+
+PIXELS = "expected pixels in [0, 1], got values from"
 
 
 def _with(position: tuple[int, ...], value: float) -> Tensor:
@@ -54,9 +57,21 @@ def _with(position: tuple[int, ...], value: float) -> Tensor:
             "expected labels of shape (2,) and dtype torch.int64, got (2, 2) of torch.int64",
         ),
         (_with((1, 0, 2, 3), math.nan), torch.tensor([0, 1]), "expected images without NaN, got NaN"),
-        (_with((1, 0, 0, 0), 1.5), torch.tensor([0, 1]), "expected pixels in [0, 1], got values from 0.5 to 1.5"),
-        (_with((0, 0, 1, 1), -0.25), torch.tensor([0, 1]), "expected pixels in [0, 1], got values from -0.25 to 0.5"),
-        (_with((0, 0, 1, 1), math.inf), torch.tensor([0, 1]), "expected pixels in [0, 1], got values from 0.5 to inf"),
+        (
+            _with((1, 0, 0, 0), 1.5),
+            torch.tensor([0, 1]),
+            f"{PIXELS} 0.5 to 1.5{OTHER_RANGE}",
+        ),
+        (
+            _with((0, 0, 1, 1), -0.25),
+            torch.tensor([0, 1]),
+            f"{PIXELS} -0.25 to 0.5{OTHER_RANGE}",
+        ),
+        (
+            _with((0, 0, 1, 1), math.inf),
+            torch.tensor([0, 1]),
+            f"{PIXELS} 0.5 to inf{OTHER_RANGE}",
+        ),
         (torch.zeros(2, 1, 4, 4), torch.tensor([0, 3]), "expected labels in [0, 2], got 3"),
         (torch.zeros(2, 1, 4, 4), torch.tensor([-1, 0]), "expected labels in [0, 2], got -1"),
     ],
@@ -76,7 +91,7 @@ def test_an_excess_is_shown(value: float, got: str) -> None:
     model = build_model("mlp", channels=1, classes=3, seed=0, size=4, width=4)
     with pytest.raises(UsageError) as error:
         FGSM()(model, _with((0, 0, 1, 1), value), torch.tensor([0, 1]))
-    assert str(error.value) == f"expected pixels in [0, 1], got values from {got}"
+    assert str(error.value) == f"expected pixels in [0, 1], got values from {got}{OTHER_RANGE}"
 
 
 @pytest.mark.parametrize(("value", "clamped"), [(1.0000001, 1.0), (1.0000009, 1.0), (-2.98e-8, 0.0), (-9e-7, 0.0)])
@@ -128,7 +143,11 @@ class Returns(nn.Module):
 @pytest.mark.parametrize(
     ("kind", "text"),
     [
-        ("probabilities", "expected a model that returns raw logits, got probabilities: attack the logits instead"),
+        (
+            "probabilities",
+            "expected a model that returns raw logits, got probabilities: "
+            "return the logits, or torch.log of the probabilities, which are logits too",
+        ),
         ("labels", "expected a model that returns logits of shape (N, classes), got (2,)"),
         (
             "tuple",

@@ -25,7 +25,8 @@ from drs.attacks import (
     TargetedPGD,
     UniformNoise,
 )
-from drs.attacks.base import TOLERANCE, attackable, distance, project
+from drs.attacks.base import TOLERANCE, distance, project
+from drs.attacks.models import attackable
 from drs.training.datasets import Dataset
 from drs.training.models import Network, build_model
 from tests.attacks.contract import assert_model_as_it_was, assert_seeded
@@ -148,7 +149,7 @@ def test_inputs_that_require_gradients(attack: Attack, trained: Network, digits:
 
 def test_attacks_are_frozen_and_say_what_they_are() -> None:
     attack = FGSM(epsilon=0.03)
-    assert repr(attack) == "FGSM(epsilon=0.03, seed=0)"
+    assert repr(attack) == "FGSM(epsilon=0.03, norm='linf', seed=0)"
     with pytest.raises(dataclasses.FrozenInstanceError):
         attack.epsilon = 0.1  # type: ignore[misc]
     assert (attack.norm, attack.budget) == ("linf", 0.03)

@@ -30,7 +30,8 @@ from drs.attacks import (
     TargetedPGD,
     UniformNoise,
 )
-from drs.attacks.base import INFERENCE_MODEL, NOT_DIFFERENTIABLE, TOLERANCE, attackable, round_towards
+from drs.attacks.base import TOLERANCE, round_towards
+from drs.attacks.models import INFERENCE_MODEL, NOT_DIFFERENTIABLE, attackable
 from drs.errors import UsageError
 from drs.evaluation.probes import (
     float64_check,
