@@ -20,7 +20,7 @@ class TrainingSpec:
         dataset: Name for :func:`drs.training.datasets.load_dataset`.
         train_size: The first so many training images (stratified); None for all.
         model, model_options: Architecture by name, and its options.
-        loss, loss_options: Loss by name, and its options.
+        loss, loss_options: Loss by name, and its options; the ``penalty`` of a loss is called ``weight`` here.
         steps: Updates.
         batch_size: Images an update; an incomplete last batch of an epoch is left out.
         learning_rate: At the start.
