@@ -148,14 +148,13 @@ def roc(normal_scores: Values, adversarial_scores: Values) -> Roc:
     Raises:
         UsageError: As :func:`auc`, or infinite scores.
     """
-    from sklearn.metrics import roc_curve
-
     normal, adversarial = _scores(normal_scores, "normal"), _scores(adversarial_scores, "adversarial")
     scores = np.concatenate([normal, adversarial])
     if not np.isfinite(scores).all():
         raise UsageError("expected finite scores for a ROC curve, got infinity")
-    positive = np.arange(scores.size) < normal.size
-    return Roc(*roc_curve(positive, scores, drop_intermediate=False))
+    thresholds = np.unique(scores)[::-1]
+    rates = [(v.size - np.searchsorted(np.sort(v), thresholds)) / v.size for v in (adversarial, normal)]
+    return Roc(*(np.concatenate([[0.0], rate]) for rate in rates), np.concatenate([[np.inf], thresholds]))
 
 
 def _placements(

@@ -14,7 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from drs.attacks.base import Attack, Model, attackable
-from drs.errors import UsageError
+from drs.errors import UsageError, needs_extra
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,8 +111,9 @@ class Report:
         )
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per example (needs pandas): label, clean, attacked, success, distance."""
-        import pandas as pd
+        """One row per example (needs the extra ``study``): label, clean, attacked, success, distance."""
+        with needs_extra("study"):
+            import pandas as pd
 
         names = ("label", "clean", "attacked", "success", "distance")
         columns = (self.labels, self.clean, self.attacked, self.success, self.distances)

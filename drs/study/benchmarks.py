@@ -77,7 +77,9 @@ def _library(name: str) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         package = name.split(".")[0]
-        raise UsageError(f"expected {package} to be installed: run 'make bench', which installs it") from error
+        raise UsageError(
+            f"expected the package {package}, found none: run pip install --no-deps torchattacks==3.5.1 adv-lib==0.2.8"
+        ) from error
 
 
 def take_turns(
@@ -205,7 +207,7 @@ def run(scale: Scale = "full", device: torch.device | str = "cpu", only: str | N
         of qualities), ``reference``, ``images`` and ``device``.
 
     Raises:
-        UsageError: An unknown name, or a library of the ``bench`` extra that is not installed.
+        UsageError: An unknown name, or a library that is not installed.
     """
     if only is not None and only not in BENCHMARKS:
         raise unknown("benchmark", only, BENCHMARKS)
