@@ -77,7 +77,7 @@ def test_the_method_and_the_example_need_no_extra() -> None:
         ("--version", 0, "drs "),
         ("--help", 0, "Usage: drs"),
         ("list", 0, "experiments"),
-        ("run anatomy -p smoke", 2, "drs: expected the package "),
+        ("run anatomy -p smoke --workers 1", 2, "drs: expected the package "),
         ("claims", 2, "drs: expected the package "),
     ],
 )
@@ -87,4 +87,4 @@ def test_the_command_says_which_extra_is_missing(words: str, status: int, text: 
     assert text in (done.stderr if status else done.stdout)
     if status:
         assert done.stderr.endswith(", found none: run pip install 'drs[study]'\n")
-        assert len(done.stderr.splitlines()) == 1
+        assert "Traceback" not in done.stderr

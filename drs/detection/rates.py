@@ -153,8 +153,11 @@ def roc(normal_scores: Values, adversarial_scores: Values) -> Roc:
     if not np.isfinite(scores).all():
         raise UsageError("expected finite scores for a ROC curve, got infinity")
     thresholds = np.unique(scores)[::-1]
-    rates = [(v.size - np.searchsorted(np.sort(v), thresholds)) / v.size for v in (adversarial, normal)]
-    return Roc(*(np.concatenate([[0.0], rate]) for rate in rates), np.concatenate([[np.inf], thresholds]))
+    false, true = (
+        np.concatenate([[0.0], (v.size - np.searchsorted(np.sort(v), thresholds)) / v.size])
+        for v in (adversarial, normal)
+    )
+    return Roc(false, true, np.concatenate([[np.inf], thresholds]))
 
 
 def _placements(

@@ -24,12 +24,7 @@ from drs.errors import Diverged, UsageError
 from drs.losses import get_loss
 from drs.training.datasets import Dataset
 from drs.training.models import Network, ReverseLogits, build_model, on_device
-from drs.training.spec import TrainingSpec
-
-IN_RECORDS = {"penalty": "weight"}
-"""Arguments of losses that specifications and records know under another name. Class weights have none there."""
-AS_ARGUMENT = {name: argument for argument, name in IN_RECORDS.items()}
-
+from drs.training.spec import IN_RECORDS, TrainingSpec
 
 def _parameters(loss: str) -> Mapping[str, inspect.Parameter]:
     return inspect.signature(get_loss(loss).function).parameters
@@ -184,8 +179,7 @@ def _loop(
     """Run the updates; mean loss and accuracy over the last whole epoch (over all updates, if they are fewer)."""
     device = images.device
     optimiser = _optimiser(spec, network, device)
-    loss_of = get_loss(spec.loss)
-    options = {AS_ARGUMENT.get(name, name): value for name, value in spec.loss_options.items()}
+    loss_of, options = get_loss(spec.loss), spec.loss_arguments
     sign = -1.0 if loss_of.reverse else 1.0
     if spec.warmup:
         final_penalty = options.get("penalty", _parameters(spec.loss)["penalty"].default)
