@@ -13,6 +13,23 @@ from drs import __version__
 from drs.errors import Diverged, RecordError, UsageError, missing_package
 from drs.study.profiles import DEFAULT, PROFILES
 
+__all__ = [
+    "DatasetOption",
+    "ProfileOption",
+    "ResultsOption",
+    "app",
+    "bench",
+    "claims",
+    "compare",
+    "fetch",
+    "list_",
+    "main",
+    "options",
+    "readme",
+    "run",
+    "status",
+]
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
 
+__all__ = ["DataError", "Diverged", "RecordError", "UsageError", "missing_package", "needs_extra", "pick", "unknown"]
+
 Entry = TypeVar("Entry")
 
 

@@ -12,6 +12,8 @@ from tqdm import tqdm
 from drs.attacks.base import per_image, project
 from drs.attacks.objectives import Objective
 
+__all__ = ["Keep", "Look", "ascend", "raising", "random_start", "sign_of_gradient"]
+
 Look: TypeAlias = Callable[[Tensor], tuple[Tensor, Tensor, Callable[[], Tensor]]]
 """From an iterate (N, ...) that requires gradients to: which images fool the model, (N,) bool; the value to be
 large, (N,); and a function that gives the direction of the next step, in units of the step size."""

@@ -23,6 +23,24 @@ from drs._checks import HALF, at_least_float32, check_images, check_target_range
 from drs._seeding import seeded
 from drs.errors import UsageError
 
+__all__ = [
+    "INFERENCE_MODEL",
+    "NOT_DIFFERENTIABLE",
+    "TOLERANCE",
+    "Adversarials",
+    "AsModule",
+    "Attack",
+    "Model",
+    "attackable",
+    "check_model",
+    "differentiating",
+    "distance",
+    "first_look",
+    "per_image",
+    "project",
+    "round_towards",
+]
+
 TOLERANCE = 1e-6
 """What rounding may add to a budget."""
 

@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from drs.attacks.base import AsModule, Attack, per_image
 from drs.errors import UsageError
 
+__all__ = ["DDN", "DeepFool", "run_foolbox"]
+
 
 class _Finite(nn.Module):
     """The model, where infinite and NaN entries of the images' gradient are zero: foolbox would give such images up.

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from drs.attacks.base import Attack
 
+__all__ = ["UniformNoise"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class UniformNoise(Attack):

@@ -11,6 +11,8 @@ from torch.nn import functional as F
 
 from drs.errors import UsageError
 
+__all__ = ["OBJECTIVES", "Objective", "cross_entropy", "dlr", "margin", "scaled_cross_entropy"]
+
 Objective: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """From logits (N, C) and labels (N,) to (N,); larger is better for the attacker."""
 

@@ -18,6 +18,8 @@ from drs.attacks.base import Attack
 from drs.attacks.objectives import OBJECTIVES, cross_entropy
 from drs.errors import UsageError, unknown
 
+__all__ = ["BIM", "FGSM", "ILCM", "PGD", "TargetedPGD"]
+
 
 def _check_counts(**counts: int) -> None:
     for name, count in counts.items():

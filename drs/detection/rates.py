@@ -27,6 +27,20 @@ from drs.errors import UsageError
 if TYPE_CHECKING:
     from torch import Tensor
 
+__all__ = [
+    "Roc",
+    "Values",
+    "auc",
+    "auc_interval",
+    "detection_rate",
+    "evaluate_detector",
+    "paired_mask",
+    "rejection_threshold",
+    "roc",
+    "tpr_at_fpr",
+    "undetected_success",
+]
+
 Values: TypeAlias = "Tensor | NDArray[np.generic] | Sequence[float] | Sequence[bool]"
 
 

@@ -19,6 +19,8 @@ from drs.errors import UsageError, needs_extra
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = ["Data", "Report", "Share", "evaluate", "share_of"]
+
 Data: TypeAlias = tuple[Tensor, Tensor] | Iterable[tuple[Tensor, Tensor]]
 """Images (N, ...) and labels (N,), or an iterable of such batches, for example a DataLoader."""
 

@@ -17,6 +17,8 @@ from drs.errors import UsageError, unknown
 from drs.statistics._bootstrap import bca_interval, kendall, linear
 from drs.statistics.intervals import Array, finite
 
+__all__ = ["Correlation", "Method", "correlate", "holm", "matched_band", "partial_correlation"]
+
 Method: TypeAlias = Literal["pearson", "spearman", "kendall"]
 
 _KENDALL_LIMIT = 5000

@@ -30,6 +30,20 @@ from drs.training.loop import train
 from drs.training.models import Network
 from drs.training.spec import TrainingSpec
 
+__all__ = [
+    "BENCHMARKS",
+    "Bench",
+    "Row",
+    "Scale",
+    "carlini_wagner",
+    "jsma",
+    "prepare",
+    "run",
+    "save",
+    "take_turns",
+    "white_box",
+]
+
 Row: TypeAlias = dict[str, Any]
 Scale: TypeAlias = Literal["smoke", "full"]
 

@@ -21,6 +21,8 @@ from drs.paths import data_root
 from drs.training.folders import PREFIX, content, held_out, layout, parts, state
 from drs.training.images import read_image
 
+__all__ = ["DATASETS", "FETCHABLE", "Dataset", "Split", "fetch_dataset", "load_dataset", "stratified_order"]
+
 
 @dataclass(frozen=True)
 class Split:

@@ -26,6 +26,9 @@ from drs.training.datasets import Dataset
 from drs.training.models import Network, ReverseLogits, build_model, on_device
 from drs.training.spec import IN_RECORDS, TrainingSpec
 
+__all__ = ["Training", "as_classifier", "crop_and_flip", "train"]
+
+
 def _parameters(loss: str) -> Mapping[str, inspect.Parameter]:
     return inspect.signature(get_loss(loss).function).parameters
 

@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from drs.errors import UsageError, unknown
 
+__all__ = ["IN_RECORDS", "SCHEDULES", "TrainingSpec"]
+
 SCHEDULES = ("step", "cosine")
 IN_RECORDS = {"penalty": "weight"}
 """Arguments of losses that specifications and records know by another name. Class weights have none there."""
