@@ -1,7 +1,7 @@
 """Adversarial robustness and the softmax of the false classes: losses, attacks, detection, honest evaluation.
 
 >>> import drs
->>> loss = drs.DRSLoss(weight=0.64)
+>>> loss = drs.DRSLoss(penalty=0.64)
 >>> attack = drs.PGD(epsilon=8 / 255, steps=20)
 
 Importing this package imports nothing heavy: each name below is loaded when it is first used.

@@ -5,6 +5,8 @@ Nothing here waits for a GPU, except :func:`check_images`.
 
 from __future__ import annotations
 
+import numbers
+
 import torch
 from torch import Tensor
 
@@ -33,10 +35,22 @@ def flatten_classes(logits: Tensor, target: Tensor, *, min_classes: int = 2) -> 
     Raises:
         UsageError: Shapes that do not belong together, a target that is not int64, too few classes.
     """
+    for name, values in (("logits", logits), ("target", target)):
+        if not isinstance(values, Tensor):
+            raise UsageError(f"expected {name} as a torch tensor, got {type(values).__name__}")
+    if not logits.is_floating_point() and target.is_floating_point():
+        raise UsageError("expected logits first and target second, got integers first: swap the two")
     if logits.dim() == 0:
         raise UsageError("expected logits with a class dimension, got a scalar")
     if not logits.is_floating_point():
         raise UsageError(f"expected floating-point logits, got {logits.dtype}")
+    if logits.device != target.device:
+        raise UsageError(f"expected logits and target on one device, got {logits.device} and {target.device}")
+    if are_probabilities(logits, target):
+        raise UsageError(
+            f"expected target of dtype torch.int64 (class indices), got probabilities of shape {tuple(target.shape)}: "
+            f"pass target.argmax(dim={min(1, logits.dim() - 1)})"
+        )
     if target.dtype != torch.int64:
         raise UsageError(f"expected target of dtype torch.int64 (class indices), got {target.dtype}")
     expected = logits.shape[1:] if logits.dim() == 1 else logits.shape[:1] + logits.shape[2:]
@@ -127,14 +141,98 @@ def check_images(inputs: Tensor, labels: Tensor, bounds: tuple[float, float] = (
     return inputs, labels
 
 
-def check_weight(weight: float | Tensor, name: str = "weight") -> None:
-    """Refuse a weight that is negative or not finite; a tensor's value is not looked at.
+def check_penalty(penalty: float | Tensor) -> float | Tensor:
+    """Refuse a penalty that is not one finite number >= 0. The value of a tensor is looked at on the CPU only.
+
+    Returns:
+        A Python number, or the scalar tensor as it is.
 
     Raises:
-        UsageError: A number that is negative, infinite or NaN.
+        UsageError: No number, a tensor of several, or one that is negative, infinite or NaN.
     """
-    if isinstance(weight, (int, float)) and not 0.0 <= weight < float("inf"):
-        raise UsageError(f"expected {name} to be a finite number >= 0, got {weight}")
+    if isinstance(penalty, Tensor):
+        if penalty.dim() != 0:
+            raise UsageError(
+                f"expected penalty as one number, got a tensor of shape {tuple(penalty.shape)}: "
+                "class weights go in weight="
+            )
+        _check_finite("penalty to be a finite number", penalty)
+        return penalty
+    if not isinstance(penalty, (int, float, numbers.Real)):  # the last are numpy's
+        raise UsageError(f"expected penalty as one number, got {type(penalty).__name__}")
+    if not 0.0 <= penalty < float("inf"):
+        raise UsageError(f"expected penalty to be a finite number >= 0, got {penalty}")
+    return penalty if isinstance(penalty, (int, float)) else float(penalty)
+
+
+def check_class_weights(weight: Tensor, flat: Tensor) -> Tensor:
+    """Refuse class weights that do not belong to (M, C) logits. Their values are looked at on the CPU only.
+
+    Returns:
+        The weights in the dtype of the logits.
+
+    Raises:
+        UsageError: No floating-point tensor of shape (C,), another device, or a weight that is negative or not finite.
+    """
+    if not isinstance(weight, Tensor):
+        raise UsageError(
+            f"expected weight as a tensor of class weights, got {type(weight).__name__}: "
+            "the factor of a loss's own term is called penalty"
+        )
+    if weight.shape != flat.shape[1:]:
+        raise UsageError(f"expected weight of shape {tuple(flat.shape[1:])}, one per class, got {tuple(weight.shape)}")
+    if not weight.is_floating_point():
+        raise UsageError(f"expected floating-point class weights, got {weight.dtype}")
+    if weight.device != flat.device:
+        raise UsageError(f"expected weight on the device of the logits, {flat.device}, got {weight.device}")
+    _check_finite("class weights to be finite numbers", weight)
+    return weight.to(flat.dtype)
+
+
+def _check_finite(what: str, values: Tensor) -> None:
+    """Refuse values that are negative or not finite, on the CPU, where looking costs nothing."""
+    if torch.compiler.is_compiling() or values.device.type != "cpu":
+        return
+    try:
+        found = values.detach().reshape(-1).tolist()
+    except RuntimeError:  # the values are batched by vmap
+        return
+    for value in found:
+        if not 0.0 <= value < float("inf"):
+            raise UsageError(f"expected {what} >= 0, got {value:g}")
+
+
+def are_probabilities(logits: Tensor, target: Tensor) -> bool:
+    """Whether the target holds class probabilities: floating point, and of the shape of the logits."""
+    return (
+        isinstance(logits, Tensor)
+        and isinstance(target, Tensor)
+        and target.is_floating_point()
+        and logits.is_floating_point()
+        and target.shape == logits.shape
+        and logits.dim() > 0
+    )
+
+
+def flatten_probabilities(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Bring logits and class probabilities of one shape to (M, C), both in the dtype of the logits, float32 or more.
+
+    Raises:
+        UsageError: Fewer than two classes, another device, or (looked at on the CPU only) values outside [0, 1].
+    """
+    if logits.device != target.device:
+        raise UsageError(f"expected logits and target on one device, got {logits.device} and {target.device}")
+    both = [v.unsqueeze(0) if v.dim() == 1 else v.movedim(1, -1) for v in (logits, target)]
+    classes = both[0].shape[-1]
+    if classes < 2:
+        raise UsageError(f"expected at least 2 classes, got {classes}")
+    flat = at_least_float32(both[0]).reshape(-1, classes)
+    shares = both[1].reshape(-1, classes).to(flat.dtype)
+    if not torch.compiler.is_compiling() and shares.device.type == "cpu" and shares.numel():
+        low, high = (value.item() for value in torch.aminmax(shares.detach()))
+        if not (low >= 0.0 and high <= 1.0 + ROUNDING):
+            raise UsageError(f"expected class probabilities in [0, 1], got values from {low:g} to {high:g}")
+    return flat, shares
 
 
 def at_least_float32(values: Tensor) -> Tensor:

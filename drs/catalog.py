@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from drs.errors import unknown
 
+__all__ = ["ATTACKS", "LOSSES", "MODELS", "PIXELS", "PUBLISHED_WEIGHT", "check_dataset_name"]
+
 LOSSES = ("ce", "drs", "rce", "label_smoothing", "confidence_penalty", "logit_squeezing")
 """:data:`drs.losses.LOSSES`."""
 MODELS = ("small_conv", "mlp", "resnet")

@@ -9,11 +9,28 @@ from typing import Annotated
 
 import typer
 
-from drs.errors import Diverged, RecordError, UsageError
+from drs import __version__
+from drs.errors import Diverged, RecordError, UsageError, missing_package
 from drs.study.profiles import DEFAULT, PROFILES
 
+__all__ = [
+    "DatasetOption",
+    "ProfileOption",
+    "ResultsOption",
+    "app",
+    "bench",
+    "claims",
+    "compare",
+    "fetch",
+    "list_",
+    "main",
+    "options",
+    "readme",
+    "run",
+    "status",
+]
+
 app = typer.Typer(
-    help="Two papers on adversarial robustness, reproduced: DRS and RCE. Start with 'drs list'.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -26,6 +43,21 @@ ResultsOption = Annotated[
 DatasetOption = Annotated[
     str | None, typer.Option("--dataset", help="Another data set than the profile's: a name or folder:PATH.")
 ]
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"drs {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Two papers on adversarial robustness, reproduced: DRS and RCE. Start with 'drs list'."""
 
 
 def _experiments(name: str) -> list[str]:
@@ -179,6 +211,11 @@ def main() -> None:
         app(prog_name="drs")
     except (UsageError, RecordError, Diverged) as error:
         print(f"drs: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except ModuleNotFoundError as error:  # the base install lacks what runs, records and figures need
+        if (error.name or "drs").split(".")[0] == "drs":
+            raise
+        print(f"drs: {missing_package(error, 'study')}", file=sys.stderr)
         raise SystemExit(2) from None
 
 

@@ -5,8 +5,11 @@ The command line prints the sentence and exits with status 2; a library user get
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TypeVar
+
+__all__ = ["DataError", "Diverged", "RecordError", "UsageError", "missing_package", "needs_extra", "pick", "unknown"]
 
 Entry = TypeVar("Entry")
 
@@ -53,3 +56,25 @@ def pick(kind: str, registry: Mapping[str, Entry], name: str) -> Entry:
     if name not in registry:
         raise unknown(kind, name, registry)
     return registry[name]
+
+
+@contextmanager
+def needs_extra(extra: str) -> Iterator[None]:
+    """Around imports of packages that only an extra installs.
+
+    Args:
+        extra: Its name in ``pip install 'drs[NAME]'``.
+
+    Raises:
+        UsageError: A package that is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise missing_package(error, extra) from error
+
+
+def missing_package(error: ModuleNotFoundError, extra: str) -> UsageError:
+    """The error for a package that only an extra installs."""
+    package = (error.name or str(error)).split(".")[0]
+    return UsageError(f"expected the package {package}, found none: run pip install 'drs[{extra}]'")

@@ -5,6 +5,17 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+__all__ = [
+    "benchmarks_root",
+    "checkout",
+    "checkpoints_root",
+    "data_root",
+    "project_root",
+    "published",
+    "results_root",
+    "scratch_results_root",
+]
+
 
 def checkout() -> Path | None:
     """The checkout this package is imported from; None when it is installed elsewhere."""

@@ -23,6 +23,16 @@ from drs._checks import at_least_float32, check_target_range, flatten_classes
 from drs._many_classes import MANY, sum_of_squares
 from drs.errors import pick
 
+__all__ = [
+    "Measure",
+    "centred_false_values",
+    "false_class_entropy",
+    "false_class_squares",
+    "false_class_std",
+    "false_class_variance",
+    "measured_values",
+]
+
 Measure: TypeAlias = Literal["logits", "probabilities"]
 
 _MEASURES: dict[str, Callable[[Tensor], Tensor]] = {

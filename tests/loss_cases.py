@@ -28,12 +28,12 @@ VARIANTS: dict[str, tuple[Loss, dict[str, Any]]] = {
     "drs-probabilities": (drs_loss, {"measure": "probabilities"}),
     "drs-std": (drs_loss, {"spread": "std"}),
     "drs-top_k": (drs_loss, {"top_k": 3}),
-    "drs-sum": (drs_loss, {"batch_reduction": "sum", "weight": 0.005}),
+    "drs-sum": (drs_loss, {"batch_reduction": "sum", "penalty": 0.005}),
     "drs-true_class": (drs_loss, {"count_true_class": True}),
     "drs-only_correct": (drs_loss, {"only_correct": True}),
     "rce": (rce_loss, {}),
-    "confidence_penalty": (confidence_penalty, {"weight": 0.1}),
-    "logit_squeezing": (logit_squeezing, {"weight": 0.05}),
+    "confidence_penalty": (confidence_penalty, {"penalty": 0.1}),
+    "logit_squeezing": (logit_squeezing, {"penalty": 0.05}),
 }
 every_variant = pytest.mark.parametrize(("function", "options"), VARIANTS.values(), ids=VARIANTS.keys())
 

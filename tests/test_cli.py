@@ -225,3 +225,9 @@ def test_stopping_by_hand_says_how_to_go_on(drs: Command, counter: list[int], mo
     status, out, err = drs("run", "counter", "-p", "smoke", "--workers", "1")
     assert (status, out) == (130, "")
     assert err.splitlines()[-1] == "drs: stopped; run the same command again to go on"
+
+
+def test_version(drs: Command) -> None:
+    from drs import __version__
+
+    assert drs("--version") == (0, f"drs {__version__}\n", "")

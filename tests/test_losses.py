@@ -51,7 +51,7 @@ def test_drs_on_probabilities_by_hand() -> None:
     # logits log(5, 3, 2) give p = (0.5, 0.3, 0.2); y = 0: false 0.3 and 0.2 lie 0.05 from 0.25, squares 2 * 0.0025
     logits, target = torch.tensor([[5.0, 3.0, 2.0]]).log(), torch.tensor([0])
     assert drs_penalty(logits, target, measure="probabilities").item() == pytest.approx(0.005, rel=1e-5)
-    assert drs_loss(logits, target, measure="probabilities", weight=2.0).item() == pytest.approx(
+    assert drs_loss(logits, target, measure="probabilities", penalty=2.0).item() == pytest.approx(
         math.log(2.0) + 0.01, rel=1e-6
     )
 
@@ -65,17 +65,17 @@ def test_rce_by_hand(device: torch.device) -> None:
 def test_controls_by_hand() -> None:
     # p = (0.5, 0.25, 0.25), y = 1: CE = log 4; entropy = 0.5 log 2 + 0.5 log 4 = 1.5 log 2
     logits, target = torch.tensor([[2.0, 1.0, 1.0]]).log(), torch.tensor([1])
-    assert confidence_penalty(logits, target, weight=0.1).item() == pytest.approx(1.85 * math.log(2), rel=1e-6)
+    assert confidence_penalty(logits, target, penalty=0.1).item() == pytest.approx(1.85 * math.log(2), rel=1e-6)
     # squared norm of (log 2, 0, 0): (log 2)^2
     expected = 2 * math.log(2) + 0.05 * math.log(2) ** 2
-    assert logit_squeezing(logits, target, weight=0.05).item() == pytest.approx(expected, rel=1e-6)
+    assert logit_squeezing(logits, target, penalty=0.05).item() == pytest.approx(expected, rel=1e-6)
     # label smoothing 0.3: 0.1 on each, 0.8 on the true class: 0.1 log 2 + 0.8 log 4 + 0.1 log 4 = 1.9 log 2
     assert label_smoothing(logits, target, smoothing=0.3).item() == pytest.approx(1.9 * math.log(2), rel=1e-6)
 
 
 def test_only_correct_penalises_right_answers_only() -> None:
     logits, target = torch.tensor([[9.0, 1.0, 0.0, 3.0], [2.0, 1.0, 0.0, 3.0]]), torch.tensor([0, 0])
-    penalty = drs_loss(logits, target, weight=1.0, only_correct=True, reduction="none") - cross_entropy(
+    penalty = drs_loss(logits, target, penalty=1.0, only_correct=True, reduction="none") - cross_entropy(
         logits, target, reduction="none"
     )
     torch.testing.assert_close(penalty, torch.tensor([14 / 3, 0.0]))
@@ -173,8 +173,8 @@ def test_weight_zero_is_exactly_cross_entropy(reduction: str, device: torch.devi
         logits, target = batch(1 + 13 * seed, 2 + seed, seed)
         z, y = logits.float().to(device), target.to(device)
         expected = F.cross_entropy(z, y, reduction=reduction)
-        assert torch.equal(drs_loss(z, y, weight=0.0, reduction=reduction), expected)  # type: ignore[arg-type]
-        assert torch.equal(drs_loss(z, y, weight=torch.zeros((), device=device), reduction=reduction), expected)  # type: ignore[arg-type]
+        assert torch.equal(drs_loss(z, y, penalty=0.0, reduction=reduction), expected)  # type: ignore[arg-type]
+        assert torch.equal(drs_loss(z, y, penalty=torch.zeros((), device=device), reduction=reduction), expected)  # type: ignore[arg-type]
         assert torch.equal(cross_entropy(z, y, reduction=reduction), expected)  # type: ignore[arg-type]
         assert torch.equal(label_smoothing(z, y, smoothing=0.0, reduction=reduction), expected)  # type: ignore[arg-type]
 
@@ -230,7 +230,7 @@ def test_published_penalty_grows_with_the_batch_and_ours_does_not() -> None:
     plain = cross_entropy(logits, target)
 
     def published(z: Tensor, y: Tensor) -> Tensor:
-        return drs_loss(z, y, weight=0.005, batch_reduction="sum") - plain
+        return drs_loss(z, y, penalty=0.005, batch_reduction="sum") - plain
 
     # written down from the formula: mean of CE plus 0.005 times the SUM over the batch
     torch.testing.assert_close(published(logits, target), 0.005 * drs_penalty(logits, target).sum())
@@ -238,7 +238,7 @@ def test_published_penalty_grows_with_the_batch_and_ours_does_not() -> None:
     torch.testing.assert_close(drs_loss(twice, labels), drs_loss(logits, target))
     assert PUBLISHED_WEIGHT == 0.64
     torch.testing.assert_close(
-        drs_loss(logits, target), drs_loss(logits, target, weight=0.005, batch_reduction="sum"), rtol=1e-12, atol=0
+        drs_loss(logits, target), drs_loss(logits, target, penalty=0.005, batch_reduction="sum"), rtol=1e-12, atol=0
     )
 
 
@@ -248,8 +248,8 @@ def test_published_penalty_counts_only_examples_that_are_not_ignored() -> None:
     masked[::3] = -100
     kept = masked != -100
     torch.testing.assert_close(
-        drs_loss(logits, masked, weight=0.005, batch_reduction="sum"),
-        drs_loss(logits[kept], target[kept], weight=0.005, batch_reduction="sum"),
+        drs_loss(logits, masked, penalty=0.005, batch_reduction="sum"),
+        drs_loss(logits[kept], target[kept], penalty=0.005, batch_reduction="sum"),
     )
 
 
@@ -294,4 +294,4 @@ def test_label_smoothing_is_torchs(smoothing: float, reduction: Any) -> None:
 def test_controls_with_weight_zero_are_cross_entropy() -> None:
     logits, target = batch(9, 4)
     for function in (confidence_penalty, logit_squeezing):
-        torch.testing.assert_close(function(logits, target, weight=0.0), cross_entropy(logits, target))
+        torch.testing.assert_close(function(logits, target, penalty=0.0), cross_entropy(logits, target))

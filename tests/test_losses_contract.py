@@ -40,7 +40,7 @@ def test_every_shape_that_torch_takes(function: Loss, options: dict[str, Any]) -
     labels[[3, 17]] = -100
     options = {**options, "reduction": "none"}
     if options.get("batch_reduction") == "sum":
-        options["weight"] = 1e-3
+        options["penalty"] = 1e-3
     expected = function(flat, labels, **options)
     for shape in [(24,), (4, 6), (2, 3, 4), (2, 2, 3, 2)]:
         z, y = flat.reshape(*shape, 5).movedim(-1, 1), labels.reshape(shape)
@@ -180,7 +180,7 @@ def test_no_loop_over_samples_or_classes(function: Loss, options: dict[str, Any]
 def test_weight_may_be_a_tensor(device: torch.device) -> None:
     logits, target = batch(5, 4)
     z, y = logits.float().to(device), target.to(device)
-    assert torch.equal(drs_loss(z, y, weight=torch.tensor(0.3, device=device)), drs_loss(z, y, weight=0.3))
+    assert torch.equal(drs_loss(z, y, penalty=torch.tensor(0.3, device=device)), drs_loss(z, y, penalty=0.3))
 
 
 # --- random shapes ---------------------------------------------------------------------------------------------------
@@ -203,7 +203,7 @@ def test_properties_over_random_shapes(case: tuple[int, int, list[int], int]) ->
     if classes == 2:  # one false class has no spread
         torch.testing.assert_close(drs, ce)
     # twice the weight, twice the penalty; twice the false deviations, four times
-    torch.testing.assert_close(drs_loss(logits, target, weight=1.28, reduction="none") - ce, 2 * (drs - ce))
+    torch.testing.assert_close(drs_loss(logits, target, penalty=1.28, reduction="none") - ce, 2 * (drs - ce))
     doubled = drs_loss(2 * logits, target, reduction="none") - F.cross_entropy(2 * logits, target, reduction="none")
     torch.testing.assert_close(doubled, 4 * (drs - ce))
     # the order of the classes does not matter
@@ -227,7 +227,7 @@ def test_properties_over_random_shapes(case: tuple[int, int, list[int], int]) ->
     [
         (CrossEntropyLoss, cross_entropy, {"reduction": "sum"}),
         (DRSLoss, drs_loss, {}),
-        (DRSLoss, drs_loss, {"weight": 0.1, "measure": "probabilities", "spread": "std", "reduction": "none"}),
+        (DRSLoss, drs_loss, {"penalty": 0.1, "measure": "probabilities", "spread": "std", "reduction": "none"}),
         (DRSLoss, drs_loss, {"top_k": 7}),
         (RCELoss, rce_loss, {"ignore_index": 2}),
         (LabelSmoothingLoss, label_smoothing, {"smoothing": 0.3}),
@@ -241,14 +241,14 @@ def test_modules_equal_functions(module: Callable[..., torch.nn.Module], functio
 
 
 def test_module_repr_lists_its_options() -> None:
-    assert repr(DRSLoss(weight=0.1, measure="probabilities")) == "DRSLoss(weight=0.1, measure='probabilities')"
+    assert repr(DRSLoss(penalty=0.1, measure="probabilities")) == "DRSLoss(penalty=0.1, measure='probabilities')"
 
 
 def test_module_refuses_bad_options_when_it_is_made() -> None:
-    with pytest.raises(UsageError, match=r"^expected weight to be a finite number >= 0, got -1$"):
-        DRSLoss(weight=-1)
+    with pytest.raises(UsageError, match=r"^expected penalty to be a finite number >= 0, got -1$"):
+        DRSLoss(penalty=-1)
     with pytest.raises(UsageError, match="unknown reduction 'avg': expected one of mean, none, sum"):
-        RCELoss(reduction="avg")
+        RCELoss(reduction="avg")  # type: ignore[arg-type]
 
 
 def test_registry() -> None:

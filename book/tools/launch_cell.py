@@ -24,7 +24,7 @@ if importlib.util.find_spec("drs") is None:
     here = Path("drs-book").resolve()
     if not here.exists():
         subprocess.run(["git", "clone", "--quiet", "--depth=1", "{repository}", str(here)], check=True)
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--editable", str(here)], check=True)
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--editable", f"{{here}}[study]"], check=True)
     sys.path.insert(0, str(here))"""
 
 

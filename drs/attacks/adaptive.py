@@ -28,6 +28,8 @@ from drs.attacks.base import Attack, per_image
 from drs.attacks.objectives import margin
 from drs.errors import UsageError
 
+__all__ = ["JointPGD", "OrthogonalPGD", "Score", "SelectivePGD", "orthogonal"]
+
 Score: TypeAlias = Callable[[nn.Module, Tensor], Tensor]
 """From a model and images (N, ...) to (N,), differentiable in the images, higher = more normal."""
 

@@ -22,6 +22,8 @@ from drs.attacks.objectives import margin
 from drs.attacks.targets import TARGETS, check_target_rule
 from drs.errors import UsageError
 
+__all__ = ["ROUNDING", "CarliniWagnerL2", "MarginProblem", "margin_penalty"]
+
 ROUNDING = 1e-5
 """Share of the largest logit that a margin must exceed the confidence by, so that another batch size cannot undo it."""
 

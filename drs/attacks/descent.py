@@ -17,6 +17,8 @@ from tqdm import tqdm
 from drs.attacks.base import per_image
 from drs.errors import UsageError
 
+__all__ = ["CONST_LIMIT", "Problem", "Search", "smallest", "to_tanh_space"]
+
 CONST_LIMIT = 1e10
 """The largest c that is tried."""
 

@@ -16,6 +16,8 @@ from drs.attacks.base import Attack
 from drs.attacks.targets import TARGETS, check_target_rule
 from drs.errors import UsageError
 
+__all__ = ["BAND", "JSMA", "best_pairs", "skyband"]
+
 BAND = 32
 """Pixels of the 2-skyband searched together; an image with a wider band is searched over all pairs."""
 

@@ -19,6 +19,8 @@ from drs.attacks.base import Attack, per_image
 from drs.attacks.models import AsModule
 from drs.errors import UsageError
 
+__all__ = ["DDN", "DeepFool", "run_foolbox"]
+
 
 class _Finite(nn.Module):
     """The model, where infinite and NaN entries of the images' gradient are zero: foolbox would give such images up.

@@ -11,6 +11,8 @@ from drs.attacks.balls import NORMS, Norm, random_point
 from drs.attacks.base import Attack
 from drs.errors import unknown
 
+__all__ = ["UniformNoise"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class UniformNoise(Attack):
@@ -18,7 +20,7 @@ class UniformNoise(Attack):
 
     >>> import torch
     >>> from drs.attacks import UniformNoise
-    >>> found = UniformNoise(epsilon=0.1)(torch.nn.Flatten(), torch.tensor([[0.9, 0.1]]), torch.tensor([0]))
+    >>> found = UniformNoise(epsilon=0.1)(torch.nn.Flatten(), torch.tensor([[0.9, 0.3]]), torch.tensor([0]))
     >>> found.success
     tensor([False])
 

@@ -17,6 +17,8 @@ from drs.attacks.base import Attack
 from drs.attacks.objectives import margin
 from drs.errors import UsageError
 
+__all__ = ["COMPACT_EVERY", "HALVINGS", "Square", "square_side"]
+
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """Queries, of 10,000, after each of which the share of the image that a square covers is halved."""
 

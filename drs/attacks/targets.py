@@ -9,6 +9,8 @@ from torch import Tensor
 
 from drs.errors import unknown
 
+__all__ = ["TARGETS", "check_target_rule", "least_likely", "random_class"]
+
 
 def least_likely(logits: Tensor, labels: Tensor, seed: int) -> Tensor:
     """The false class with the smallest logit."""

@@ -30,6 +30,8 @@ from drs.attacks.descent import smallest
 from drs.errors import UsageError
 from drs.training.models import Network
 
+__all__ = ["Density", "WhiteBoxCarliniWagner", "f2"]
+
 
 class Density(Protocol):
     """A fitted density of features, such as :class:`drs.detection.KDensity`."""

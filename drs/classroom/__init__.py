@@ -15,6 +15,8 @@ from typing import Any
 from drs.errors import UsageError, unknown
 from drs.paths import project_root
 
+__all__ = ["REPOSITORY", "assignment_names", "checks", "masters_folder", "student_notebook"]
+
 REPOSITORY = "https://github.com/drs-book/drs"
 """Where a notebook that runs outside a checkout fetches the course from; the same as in ``_config.yml``."""
 
@@ -25,8 +27,18 @@ def masters_folder() -> Path:
 
 
 def assignment_names() -> list[str]:
-    """The assignments in their order, by the names of their masters."""
-    return sorted(path.stem for path in masters_folder().glob("*.ipynb"))
+    """The assignments in their order, by the names of their masters.
+
+    Raises:
+        UsageError: None, as in a copy of the library that was installed without its checkout.
+    """
+    names = sorted(path.stem for path in masters_folder().glob("*.ipynb"))
+    if not names:
+        raise UsageError(
+            f"expected the assignments in {masters_folder()}, found none: the course needs a checkout; "
+            f"run git clone {REPOSITORY}, and this command in it"
+        )
+    return names
 
 
 def student_notebook(name: str) -> Path:
@@ -60,7 +72,7 @@ def checks(name: str) -> Any:
     try:
         from otter import Notebook
     except ImportError as error:
-        raise UsageError("expected otter-grader, found none: install the extra 'classroom'") from error
+        raise UsageError("expected the package otter, found none: run pip install 'drs[classroom]'") from error
     published = json.loads(student_notebook(name).read_text(encoding="utf-8"))
     folder = Path(tempfile.mkdtemp(prefix=f"{name}-"))
     for question, source in published["metadata"]["otter"]["tests"].items():

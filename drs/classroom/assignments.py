@@ -19,6 +19,8 @@ from typing import Any
 from drs.classroom import assignment_names, masters_folder
 from drs.errors import UsageError, unknown
 
+__all__ = ["EPOCH", "SHORTEST_SECRET", "Case", "build", "leaks", "manifest", "publish", "read_tests", "secrets"]
+
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The date of every file in an autograder: the zip then depends on nothing but its content."""
 SHORTEST_SECRET = 12

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from drs.classroom.grading import Grade, Outcome
 
+__all__ = ["as_markdown", "number", "write_csv", "write_feedback"]
+
 
 def number(points: float) -> str:
     """Points without trailing zeros: ``2``, ``2.5``."""

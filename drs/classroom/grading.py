@@ -23,6 +23,8 @@ from typing import Any
 from drs.classroom.assignments import Case, manifest
 from drs.classroom.submissions import Submission, read_notebook
 
+__all__ = ["MIB", "POLL", "Grade", "Limits", "Outcome", "code_of", "grade"]
+
 POLL = 0.1
 """Seconds between two looks at the running submissions."""
 MIB = 2**20

@@ -15,6 +15,8 @@ from typing import Any
 
 from drs.errors import UsageError
 
+__all__ = ["IGNORED", "Submission", "find", "identify", "read_notebook"]
+
 IGNORED = {".ipynb_checkpoints", "__pycache__"}
 
 

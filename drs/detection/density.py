@@ -17,6 +17,8 @@ from torch.autograd.function import once_differentiable
 from drs._checks import at_least_float32, check_target_range
 from drs.errors import UsageError
 
+__all__ = ["BANDWIDTH_CE", "BANDWIDTH_RCE", "KDensity"]
+
 BANDWIDTH_CE = 1 / 0.26
 """The paper's sigma squared for networks trained with cross-entropy."""
 

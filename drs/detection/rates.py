@@ -27,6 +27,20 @@ from drs.errors import UsageError
 if TYPE_CHECKING:
     from torch import Tensor
 
+__all__ = [
+    "Roc",
+    "Values",
+    "auc",
+    "auc_interval",
+    "detection_rate",
+    "evaluate_detector",
+    "paired_mask",
+    "rejection_threshold",
+    "roc",
+    "tpr_at_fpr",
+    "undetected_success",
+]
+
 Values: TypeAlias = "Tensor | NDArray[np.generic] | Sequence[float] | Sequence[bool]"
 
 
@@ -148,14 +162,16 @@ def roc(normal_scores: Values, adversarial_scores: Values) -> Roc:
     Raises:
         UsageError: As :func:`auc`, or infinite scores.
     """
-    from sklearn.metrics import roc_curve
-
     normal, adversarial = _scores(normal_scores, "normal"), _scores(adversarial_scores, "adversarial")
     scores = np.concatenate([normal, adversarial])
     if not np.isfinite(scores).all():
         raise UsageError("expected finite scores for a ROC curve, got infinity")
-    positive = np.arange(scores.size) < normal.size
-    return Roc(*roc_curve(positive, scores, drop_intermediate=False))
+    thresholds = np.unique(scores)[::-1]
+    false, true = (
+        np.concatenate([[0.0], (v.size - np.searchsorted(np.sort(v), thresholds)) / v.size])
+        for v in (adversarial, normal)
+    )
+    return Roc(false, true, np.concatenate([[np.inf], thresholds]))
 
 
 def _placements(

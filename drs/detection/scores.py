@@ -9,6 +9,8 @@ from drs._checks import at_least_float32
 from drs.errors import UsageError
 from drs.spread import false_class_entropy
 
+__all__ = ["confidence", "non_me"]
+
 
 def _check_logits(logits: Tensor, classes: int) -> None:
     if logits.dim() != 2 or not logits.is_floating_point():

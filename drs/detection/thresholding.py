@@ -11,6 +11,8 @@ from torch import Tensor
 from drs.detection.rates import rejection_threshold
 from drs.errors import UsageError
 
+__all__ = ["NOT_SURE", "Score", "ThresholdingTest"]
+
 NOT_SURE = -1
 """What the thresholding test returns in place of a label."""
 

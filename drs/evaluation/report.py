@@ -15,10 +15,12 @@ from tqdm import tqdm
 
 from drs.attacks.base import Attack
 from drs.attacks.models import Model, attackable
-from drs.errors import UsageError
+from drs.errors import UsageError, needs_extra
 
 if TYPE_CHECKING:
     import pandas as pd
+
+__all__ = ["Data", "Report", "Share", "evaluate", "share_of"]
 
 Data: TypeAlias = tuple[Tensor, Tensor] | Iterable[tuple[Tensor, Tensor]]
 """Images (N, ...) and labels (N,), or an iterable of such batches, for example a DataLoader."""
@@ -112,8 +114,9 @@ class Report:
         )
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per example (needs pandas): label, clean, attacked, success, distance."""
-        import pandas as pd
+        """One row per example (needs the extra ``study``): label, clean, attacked, success, distance."""
+        with needs_extra("study"):
+            import pandas as pd
 
         names = ("label", "clean", "attacked", "success", "distance")
         columns = (self.labels, self.clean, self.attacked, self.success, self.distances)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from IPython.display import Markdown
 
+__all__ = ["counterpart", "headline", "parameters", "prose", "provenance", "sentence", "setup", "table", "verdict"]
+
 
 def setup() -> None:
     """The house style of figures; for the first cell of a chapter."""

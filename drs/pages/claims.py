@@ -6,6 +6,8 @@ from drs.pages.markdown import cell, table
 from drs.study.claims import CLAIMS, Finding, Judgement, finding
 from drs.study.profiles import QUICK, RESEEDED
 
+__all__ = ["as_blocks", "as_lines", "as_markdown", "interval", "reseeded_markdown"]
+
 
 def interval(judged: Judgement) -> str:
     """The deciding number with its interval, as text.

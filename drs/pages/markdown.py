@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from numbers import Real
 
+__all__ = ["cell", "table"]
+
 
 def cell(value: object, digits: int = 3) -> str:
     """A value as a table shows it.

@@ -21,6 +21,21 @@ from drs.study.results import Results
 from drs.training.models import build_model, count_parameters
 from drs.training.spec import TrainingSpec
 
+__all__ = [
+    "FRAGMENTS",
+    "SCALES",
+    "TRAINED",
+    "VERDICTS",
+    "architectures",
+    "attacks",
+    "cost",
+    "data",
+    "not_run",
+    "outcome",
+    "seeds",
+    "trainings",
+]
+
 SCALES = tuple(
     (profile.name, dataset)
     for profile in PROFILES.values()

@@ -20,6 +20,26 @@ from drs.study.measured import measured
 from drs.study.metrics import DETECTORS, SPREADS
 from drs.study.published import published
 
+__all__ = [
+    "alarms",
+    "bandwidths",
+    "benchmarks",
+    "by_loss",
+    "clean_error",
+    "correlation_table",
+    "cost",
+    "detection",
+    "detection_comparison",
+    "failed_trainings",
+    "false_classes",
+    "losses",
+    "over_seeds",
+    "rejected",
+    "transfer",
+    "within_networks",
+    "worst_cases",
+]
+
 
 def correlation_table(
     frame: pd.DataFrame,

@@ -1,6 +1,6 @@
 """Correlations with bootstrap intervals, partial correlations, Holm's correction, populations of equal accuracy.
 
-Thin over scipy and statsmodels. Intervals are BCa bootstrap intervals (Efron, J. Am. Stat. Assoc. 82, 1987):
+Thin over scipy. Intervals are BCa bootstrap intervals (Efron, J. Am. Stat. Assoc. 82, 1987):
 bias-corrected and accelerated, from resamples of whole points, ranks taken anew in each of them.
 """
 
@@ -16,6 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from drs.errors import UsageError, unknown
 from drs.statistics._bootstrap import bca_interval, kendall, linear
 from drs.statistics.intervals import Array, finite
+
+__all__ = ["Correlation", "Method", "correlate", "holm", "matched_band", "partial_correlation"]
 
 Method: TypeAlias = Literal["pearson", "spearman", "kendall"]
 
@@ -137,15 +139,15 @@ def holm(p_values: ArrayLike) -> Array:
     Raises:
         UsageError: NaN, or a number outside [0, 1].
     """
-    from statsmodels.stats.multitest import multipletests
-
     values = np.asarray(p_values, dtype=np.float64)
     if not bool(((values >= 0.0) & (values <= 1.0)).all()):
         raise UsageError("expected p values in [0, 1], got NaN or a number outside")
     if not values.size:
         return values
-    corrected: Array = multipletests(values.ravel(), method="holm")[1].reshape(values.shape)
-    return corrected
+    order = np.argsort(values, axis=None)
+    corrected = np.empty(values.size)
+    corrected[order] = np.maximum.accumulate(values.ravel()[order] * np.arange(values.size, 0, -1)).clip(max=1.0)
+    return corrected.reshape(values.shape)
 
 
 def matched_band(values: ArrayLike, width: float) -> NDArray[np.bool_]:

@@ -11,6 +11,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from drs.errors import UsageError
 
+__all__ = [
+    "Array",
+    "Difference",
+    "Interval",
+    "check_confidence",
+    "finite",
+    "mean_interval",
+    "paired_difference",
+    "share_interval",
+]
+
 Array: TypeAlias = NDArray[np.float64]
 
 

@@ -31,6 +31,20 @@ from drs.training.loop import train
 from drs.training.models import Network
 from drs.training.spec import TrainingSpec
 
+__all__ = [
+    "BENCHMARKS",
+    "Bench",
+    "Row",
+    "Scale",
+    "carlini_wagner",
+    "jsma",
+    "prepare",
+    "run",
+    "save",
+    "take_turns",
+    "white_box",
+]
+
 Row: TypeAlias = dict[str, Any]
 Scale: TypeAlias = Literal["smoke", "full"]
 
@@ -78,7 +92,9 @@ def _library(name: str) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         package = name.split(".")[0]
-        raise UsageError(f"expected {package} to be installed: run 'make bench', which installs it") from error
+        raise UsageError(
+            f"expected the package {package}, found none: run pip install --no-deps torchattacks==3.5.1 adv-lib==0.2.8"
+        ) from error
 
 
 def take_turns(
@@ -206,7 +222,7 @@ def run(scale: Scale = "full", device: torch.device | str = "cpu", only: str | N
         of qualities), ``reference``, ``images`` and ``device``.
 
     Raises:
-        UsageError: An unknown name, or a library of the ``bench`` extra that is not installed.
+        UsageError: An unknown name, or a library that is not installed.
     """
     if only is not None and only not in BENCHMARKS:
         raise unknown("benchmark", only, BENCHMARKS)

@@ -23,6 +23,8 @@ from drs.training.loop import Training, as_classifier, train
 from drs.training.models import build_model, on_device
 from drs.training.spec import TrainingSpec
 
+__all__ = ["CHECKSUM", "TRAINING_VERSION", "cached_dataset", "checksum", "trained"]
+
 TRAINING_VERSION = 3
 """Raised when :mod:`drs.training.loop` or :mod:`drs.training.models` change what a specification means, or when the
 form of the files changes."""

@@ -23,6 +23,8 @@ from drs.study.metrics import Metric
 from drs.study.plan import plan
 from drs.study.records import Record, Run, read_records, to_frame
 
+__all__ = ["FEW", "WORST_SHOWN", "Comparison", "Difference", "compare", "differences", "examples", "name"]
+
 FEW = 5
 """A number over fewer examples than this is not compared."""
 WORST_SHOWN = 40

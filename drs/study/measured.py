@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from drs.evaluation.alarms import Curve, Measured
 from drs.study.metrics import columns
 
+__all__ = ["at_budgets", "measured"]
+
 
 def at_budgets(metrics: Mapping[str, float], name: str) -> dict[float, float]:
     """The values of ``name`` by budget, in increasing order."""

@@ -23,6 +23,21 @@ from typing import Literal
 
 from drs.errors import UsageError
 
+__all__ = [
+    "ATTACKS",
+    "DETECTORS",
+    "KINDS",
+    "LOSSES",
+    "PARTS",
+    "SPREADS",
+    "Kind",
+    "Metric",
+    "column",
+    "columns",
+    "label",
+    "unknown_metric",
+]
+
 DETECTORS = {"confidence": "confidence", "non_me": "non-ME", "k_density": "K-density"}
 """Scores of a detector, as the text calls them."""
 

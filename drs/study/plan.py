@@ -15,6 +15,8 @@ from drs.study.records import Run, has_record
 from drs.training.folders import PREFIX, identified, overview, parts
 from drs.training.spec import TrainingSpec
 
+__all__ = ["CLASSES", "OF_A_CLASS", "Scale", "missing", "plan"]
+
 
 @dataclass(frozen=True)
 class Scale:

@@ -12,6 +12,27 @@ from typing import Any
 
 from drs.errors import pick
 
+__all__ = [
+    "CURVE",
+    "DEFAULT",
+    "PAPER",
+    "PROFILES",
+    "QUICK",
+    "RESEEDED",
+    "SMOKE",
+    "Anatomy",
+    "Constant",
+    "Cost",
+    "Detection",
+    "Objectives",
+    "Profile",
+    "Stress",
+    "Theory",
+    "WhiteBox",
+    "deciding",
+    "get_profile",
+]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Anatomy:

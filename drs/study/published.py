@@ -12,6 +12,8 @@ from drs.paths import published as published_path
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = ["Quote", "published"]
+
 
 def published(name: str, *, as_written: bool = False, **where: str) -> pd.DataFrame:
     """A table of the papers' numbers, with its ``checked`` column, reduced to the rows that match.

@@ -29,6 +29,28 @@ from drs.training.folders import without_path
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = [
+    "DIGITS",
+    "PACKAGES",
+    "Array",
+    "Record",
+    "Run",
+    "canonical",
+    "code_commit",
+    "digest",
+    "flat",
+    "has_record",
+    "identity",
+    "package_versions",
+    "read_record",
+    "read_records",
+    "record_path",
+    "recorded_keys",
+    "rounded",
+    "to_frame",
+    "write_record",
+]
+
 Array = np.ndarray[Any, Any]
 DIGITS = 12
 """Significant digits of a number in a specification."""

@@ -17,6 +17,8 @@ from drs.study.records import Record, Run, has_record, read_record, record_path,
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = ["Results"]
+
 
 _State: TypeAlias = tuple[Path, bool, tuple[tuple[int, int, int], ...]]
 """A record's path, whether its arrays are wanted, and what tells its files from any that are written anew."""

@@ -30,6 +30,8 @@ from drs.study.plan import missing, plan
 from drs.study.records import Record, Run, code_commit, package_versions, write_record
 from drs.study.results import Results
 
+__all__ = ["ATTEMPTS", "CONNECT_SECONDS", "compute", "describe_device", "ensure", "resolve_device", "run_missing"]
+
 ATTEMPTS = 3
 """How often a run is tried whose worker dies."""
 CONNECT_SECONDS = 10

@@ -20,6 +20,8 @@ from drs.study.results import Results
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = ["Everywhere", "Shown", "at_every_scale"]
+
 
 @dataclass(frozen=True)
 class Shown:

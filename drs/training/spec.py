@@ -9,7 +9,11 @@ from typing import Any, Literal
 
 from drs.errors import UsageError, unknown
 
+__all__ = ["IN_RECORDS", "SCHEDULES", "TrainingSpec"]
+
 SCHEDULES = ("step", "cosine")
+IN_RECORDS = {"penalty": "weight"}
+"""Arguments of losses that specifications and records know by another name. Class weights have none there."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,7 @@ class TrainingSpec:
         dataset: Name for :func:`drs.training.datasets.load_dataset`.
         train_size: The first so many training images (stratified); None for all.
         model, model_options: Architecture by name, and its options.
-        loss, loss_options: Loss by name, and its options.
+        loss, loss_options: Loss by name, and its options; the ``penalty`` of a loss is called ``weight`` here.
         steps: Updates.
         batch_size: Images an update; an incomplete last batch of an epoch is left out.
         learning_rate: At the start.
@@ -63,6 +67,12 @@ class TrainingSpec:
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON types, for records and keys."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @property
+    def loss_arguments(self) -> dict[str, Any]:
+        """``loss_options`` under the names of the loss function's arguments: what is ``weight`` here is ``penalty``."""
+        as_argument = {name: argument for argument, name in IN_RECORDS.items()}
+        return {as_argument.get(name, name): value for name, value in self.loss_options.items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainingSpec:

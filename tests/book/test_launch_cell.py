@@ -42,7 +42,7 @@ def test_it_fetches_once_and_installs_where_the_library_is_not(tmp_path: Path, m
     monkeypatch.setattr(sys, "path", list(sys.path))
     clone = str(tmp_path / "drs-book")
     fetch = ["git", "clone", "--quiet", "--depth=1", "https://example.org/drs", clone]
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", clone]
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", f"{clone}[study]"]
     assert ran(monkeypatch, installed=False) == [fetch, install]
     assert sys.path[0] == clone
     Path(clone).mkdir()

@@ -301,3 +301,9 @@ def test_help_loads_neither_torch_nor_otter() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr
+
+
+def test_outside_a_checkout_the_course_says_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drs.classroom.project_root", lambda: tmp_path)
+    with pytest.raises(UsageError, match="the course needs a checkout; run git clone https://"):
+        student_notebook("a1_softmax")

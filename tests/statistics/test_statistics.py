@@ -267,3 +267,12 @@ def test_matched_band_is_the_densest_of_all() -> None:
     band = matched_band(values, 0.4)
     assert np.ptp(values[band]) <= 0.4 + 1e-9
     assert band.sum() == max(((values >= v) & (values <= v + 0.4)).sum() for v in values)
+
+
+def test_holm_is_that_of_statsmodels() -> None:
+    from statsmodels.stats.multitest import multipletests
+
+    p_values = np.random.default_rng(0).uniform(0, 0.2, (3, 4))
+    p_values[0, 1] = p_values[2, 3]
+    expected = multipletests(p_values.ravel(), method="holm")[1].reshape(3, 4)
+    np.testing.assert_allclose(holm(p_values), expected)

@@ -25,6 +25,7 @@ from drs.study.results import Results
 from drs.study.runner import run_missing
 from drs.training.folders import Overview, overview
 from drs.training.models import build_model
+from drs.training.spec import TrainingSpec
 
 TRAINED = [name for name in EXPERIMENTS if name != "cost"]
 NAMES = ("ant", "bee", "cow", "doe")
@@ -89,7 +90,9 @@ def test_every_planned_network_takes_three_classes_and_any_size(
                 model = build_model(network["model"], channels=3, classes=3, seed=0, **options)
                 logits = model(torch.rand(2, 3, size[1], size[0]))
                 assert logits.shape == (2, 3)
-                loss = get_loss(network["loss"]).function(logits, target, **network["loss_options"])
+                loss = get_loss(network["loss"]).function(
+                    logits, target, **TrainingSpec.from_dict(network).loss_arguments
+                )
                 assert bool(torch.isfinite(loss))
             assert network["batch_size"] <= 137
 

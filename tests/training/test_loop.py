@@ -253,9 +253,9 @@ def test_warmup_starts_at_weight_zero_and_ends_at_the_losss_own(
 ) -> None:
     seen: list[float] = []
 
-    def spy(logits: Tensor, target: Tensor, *, weight: float | Tensor = 0.64) -> Tensor:
-        seen.append(float(weight))
-        return drs_loss(logits, target, weight=weight)
+    def spy(logits: Tensor, target: Tensor, *, penalty: float | Tensor = 0.64) -> Tensor:
+        seen.append(float(penalty))
+        return drs_loss(logits, target, penalty=penalty)
 
     monkeypatch.setattr("drs.losses.LOSSES", {"drs": Loss(spy)})
     train(dataclasses.replace(SMALL, loss="drs", warmup=0.5, steps=8), digits)

@@ -106,3 +106,10 @@ def test_divergence_after_the_last_whole_epoch_is_an_error(digits: Dataset, monk
     calls = 0
     with pytest.raises(Diverged, match=r"^training diverged: loss nan with ce \{\}, seed 4$"):
         train(dataclasses.replace(SMALL, steps=11), digits)
+
+
+def test_the_penalty_of_a_loss_is_called_weight_in_specifications(digits: Dataset) -> None:
+    spec = dataclasses.replace(SMALL, loss="drs", loss_options={"weight": 0.1, "measure": "probabilities"})
+    assert spec.loss_arguments == {"penalty": 0.1, "measure": "probabilities"}
+    with pytest.raises(UsageError, match=r"^loss 'drs' has no option 'penalty': expected one of .*weight"):
+        train(dataclasses.replace(SMALL, loss="drs", loss_options={"penalty": 0.1}), digits)

@@ -15,6 +15,8 @@ from drs.pages.tables import correlation_table
 from drs.statistics import matched_band
 from drs.study.metrics import SPREADS, label
 
+__all__ = ["MEASURED", "PANEL", "RESULT", "at_equal_accuracy", "correlation_map", "scatter", "scatter_losses"]
+
 MEASURED, RESULT = "the measure", "the outcome"
 """Columns of the two numbers of a dot."""
 PANEL = ("outcome", "measure", "coefficient")

@@ -13,6 +13,8 @@ from drs.pages.figures.figured import Figured, each, interval
 from drs.study.metrics import column, columns, label
 from drs.study.records import Record
 
+__all__ = ["ABLATIONS", "ablations", "curve", "epsilons", "false_class_shift", "one_image", "under"]
+
 ABLATIONS = {
     "losses": ("ce", "drs", "label-smoothing", "confidence-penalty", "logit-squeezing", "rce", "adversarial"),
     "weight b": ("weight-0.0064", "weight-0.064", "drs", "weight-6.4", "weight-64"),

@@ -23,6 +23,8 @@ from drs.study.experiments.networks import WEIGHTS
 from drs.study.metrics import DETECTORS, label
 from drs.study.records import Record
 
+__all__ = ["MIME", "Explorer", "threshold_explorer", "weight_explorer"]
+
 MIME = "application/vnd.drs.explorer+json"
 """What a notebook keeps the data under, next to the picture."""
 

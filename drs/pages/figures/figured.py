@@ -14,6 +14,8 @@ from numpy.typing import ArrayLike
 from drs.pages.markdown import cell
 from drs.statistics import mean_interval
 
+__all__ = ["LONGEST", "MIME", "UNCERTAINTY", "Figured", "Table", "each", "interval"]
+
 MIME = "application/vnd.drs.numbers+json"
 """What a notebook keeps the tables under, next to the picture."""
 LONGEST = 60

@@ -15,6 +15,24 @@ from drs.pages.figures.figured import Figured, each, interval
 from drs.study.metrics import DETECTORS, Metric, column, columns
 from drs.study.records import Record
 
+__all__ = [
+    "FEW",
+    "LINES",
+    "LOSSES",
+    "adaptive",
+    "arms",
+    "auc_map",
+    "constants",
+    "embedding",
+    "exponents",
+    "histograms",
+    "loss_of",
+    "over_epsilon",
+    "roc_curves",
+    "shares",
+    "white_box_images",
+]
+
 FEW = 10
 """With fewer adversarial examples over all seeds an AUC says little."""
 LINES = {"confidence": ":", "non-ME": "--", "K-density": "-"}

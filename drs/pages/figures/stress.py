@@ -11,6 +11,8 @@ from drs.pages.figures import style
 from drs.pages.figures.figured import Figured, each, interval
 from drs.study.metrics import column, columns
 
+__all__ = ["ATTACKS", "CONTENDERS", "budgets_of", "convergence", "cost", "every_attack", "temperature", "work"]
+
 ATTACKS = {
     "fgsm": "FGSM",
     "ce": "PGD, cross-entropy",

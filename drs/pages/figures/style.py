@@ -8,6 +8,8 @@ from matplotlib.axes import Axes
 from drs.pages.figures.figured import each
 from drs.study.metrics import ATTACKS, Metric
 
+__all__ = ["CANVAS", "COLOURS", "NAMES", "apply", "attack", "bands", "colour", "name", "stairs", "tidy"]
+
 COLOURS = {
     "ce": "#0072B2",
     "drs": "#D55E00",

@@ -20,6 +20,27 @@ from drs.study.published import Quote
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = [
+    "EVADING",
+    "SHARED_ATTACKS",
+    "SHOWN",
+    "SWEPT",
+    "Claim",
+    "Finding",
+    "Judgement",
+    "Values",
+    "VerdictName",
+    "evading_aucs",
+    "judge_difference",
+    "judge_gain",
+    "main_architecture",
+    "no_records",
+    "of_loss",
+    "per_seed",
+    "shared",
+    "threshold_rule",
+]
+
 Values: TypeAlias = NDArray[np.float64]
 
 VerdictName: TypeAlias = Literal["reproduced", "partly reproduced", "undecided", "not reproduced", "no records"]

@@ -11,6 +11,26 @@ from drs.study.metrics import column
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = [
+    "A1",
+    "A2",
+    "A3",
+    "A4A",
+    "A4B",
+    "DRS",
+    "EPSILON",
+    "HARM",
+    "NETWORKS",
+    "NO_SIGNIFICANT_TIME",
+    "STRONG",
+    "judge_accuracy_correlation",
+    "judge_clean_accuracy",
+    "judge_correlation",
+    "judge_cost",
+    "judge_loss",
+    "of_variant",
+]
+
 DRS = "DRS, arXiv 2303.12363"
 
 

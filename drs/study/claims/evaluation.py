@@ -28,6 +28,27 @@ from drs.study.metrics import DETECTORS, column, columns
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = [
+    "A0",
+    "ADAPTIVE",
+    "C1",
+    "C2",
+    "C3",
+    "C4",
+    "C5",
+    "CONTROLS",
+    "MORE_THAN_CHANCE",
+    "WITHSTANDS",
+    "WORST",
+    "alarm_metrics",
+    "judge_adaptive",
+    "judge_alarms",
+    "judge_controls",
+    "judge_cross",
+    "judge_shift",
+    "judge_survival",
+]
+
 # --- A0: what a successful attack does -------------------------------------------------------------------------------
 
 MORE_THAN_CHANCE = 0.5

@@ -34,6 +34,47 @@ from drs.study.published import Quote
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = [
+    "ALMOST_ALL",
+    "APART",
+    "B0",
+    "B1",
+    "B2",
+    "B3A",
+    "B3B",
+    "B4",
+    "B5",
+    "B6",
+    "B7",
+    "B8",
+    "B9",
+    "B10",
+    "EVERY_CELL",
+    "EXPONENTS",
+    "HALF",
+    "HALF_A_POINT",
+    "LOSSES",
+    "MOST_CELLS",
+    "NEARLY_EVERY",
+    "RCE",
+    "SEEDS",
+    "SLACK",
+    "TIE",
+    "TIMES",
+    "judge_accuracy",
+    "judge_best",
+    "judge_clusters",
+    "judge_constant",
+    "judge_error",
+    "judge_high_confidence",
+    "judge_noise",
+    "judge_non_me",
+    "judge_theory",
+    "judge_time",
+    "judge_transfer",
+    "judge_white_box",
+]
+
 RCE = "RCE, arXiv 1706.00633"
 LOSSES = ("ce", "rce")
 SEEDS = "the 95% t interval over seeds of the paired difference (RCE minus CE)"

@@ -10,6 +10,8 @@ from drs.evaluation.curves import ATTACKS
 from drs.study.experiments.base import Context, Outcome, Spec
 from drs.study.metrics import column
 
+__all__ = ["SHOWN", "run"]
+
 SHOWN = ("fgsm", "bim", "pgd")
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from drs.training.datasets import Dataset
     from drs.training.loop import Training
 
+__all__ = ["Context", "Experiment", "Grid", "Outcome", "Spec"]
+
 Spec: TypeAlias = dict[str, Any]
 Grid: TypeAlias = Callable[[Profile, str], list[Spec]]
 

@@ -6,6 +6,8 @@ from drs.attacks import CarliniWagnerL2
 from drs.study.experiments.base import Context, Outcome, Spec
 from drs.study.metrics import column
 
+__all__ = ["run"]
+
 
 def run(spec: Spec, context: Context) -> Outcome:
     """One descent for each constant, targeted at a random class as in the paper; accuracy on what comes back."""

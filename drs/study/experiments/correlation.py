@@ -11,6 +11,8 @@ from drs.evaluation.accuracy import MEASURES, clean_metrics, logits_of
 from drs.evaluation.curves import curve_metrics
 from drs.study.experiments.base import Context, Outcome, Spec
 
+__all__ = ["run"]
+
 
 def run(spec: Spec, context: Context) -> Outcome:
     """Train, measure the false classes on clean test images, attack, and relate the two image by image."""

@@ -20,6 +20,20 @@ from drs.losses import drs_loss
 from drs.study.experiments.base import Context, Outcome, Spec
 from drs.training.models import build_model, on_device
 
+__all__ = [
+    "CONTENDERS",
+    "KINDS",
+    "RESAMPLES",
+    "LossOf",
+    "Work",
+    "in_turns",
+    "memory",
+    "naive_drs",
+    "ratio_metrics",
+    "run",
+    "seconds",
+]
+
 LossOf = Callable[[Tensor, Tensor], Tensor]
 Work = Callable[[], None]
 

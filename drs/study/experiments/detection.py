@@ -20,6 +20,8 @@ from drs.study.experiments.base import Context, Outcome, Spec
 from drs.study.experiments.detector import METRICS, DetectorView, detector_metrics, distortion, timed
 from drs.study.metrics import Metric, column
 
+__all__ = ["BANDWIDTH_FACTORS", "BRIEF", "FULL", "RATES", "SHOWN", "SWEPT", "run"]
+
 SHOWN = 0.1
 """The budget of the tables and ROC curves, fixed beforehand; every other one is in the records."""
 SWEPT = ("fgsm", "bim", "ilcm", "jsma", "noise")

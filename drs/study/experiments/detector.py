@@ -30,6 +30,8 @@ from drs.study.experiments.base import Context
 from drs.study.metrics import column
 from drs.training.models import Network
 
+__all__ = ["METRICS", "DetectorView", "Mask", "Scores", "bandwidth", "detector_metrics", "distortion", "timed"]
+
 Mask: TypeAlias = NDArray[np.bool_]
 
 METRICS = ("confidence", "non_me", "k_density")

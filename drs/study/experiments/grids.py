@@ -22,6 +22,24 @@ from drs.study.experiments.networks import (
 from drs.study.profiles import Profile
 from drs.training.spec import TrainingSpec
 
+__all__ = [
+    "ALPHAS",
+    "CURVE_ATTACKS",
+    "POPULATION_ATTACKS",
+    "SEQUENCES",
+    "SHAPES",
+    "VOCABULARY",
+    "anatomy",
+    "constant",
+    "correlation",
+    "cost",
+    "detection",
+    "losses",
+    "stress",
+    "theory",
+    "whitebox",
+]
+
 POPULATION_ATTACKS = ("fgsm", "bim", "pgd", "margin")
 CURVE_ATTACKS = ("fgsm", "pgd", "margin")
 SHAPES = ((128, 10), (128, 100), (256, 1000))

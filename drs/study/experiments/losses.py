@@ -6,6 +6,8 @@ from drs.evaluation.accuracy import clean_metrics, logits_of
 from drs.evaluation.curves import curve_metrics
 from drs.study.experiments.base import Context, Outcome, Spec
 
+__all__ = ["run"]
+
 
 def run(spec: Spec, context: Context) -> Outcome:
     """Train, measure on all clean test images, attack the first ``images`` of them."""

@@ -12,6 +12,20 @@ from drs.study.profiles import Profile
 from drs.training.folders import overview
 from drs.training.spec import TrainingSpec
 
+__all__ = [
+    "MAIN",
+    "OBJECTIVES",
+    "WEIGHTS",
+    "first_architecture",
+    "is_colour",
+    "member",
+    "objective",
+    "objective_networks",
+    "unknown_to_attacker",
+    "variant_network",
+    "variants",
+]
+
 MAIN = ("ce", "drs")
 WEIGHTS = (0.0064, 0.064, 0.64, 6.4, 64.0)
 OBJECTIVES = ("ce", "rce", "drs")

@@ -29,6 +29,8 @@ from drs.study.experiments.base import Context, Outcome, Spec
 from drs.study.metrics import column
 from drs.training.models import Network
 
+__all__ = ["LARGEST", "OBJECTIVES", "SHOWN", "measure", "run"]
+
 SHOWN = 0.05
 """The budget of the step, restart and temperature curves and of the claims, fixed beforehand."""
 OBJECTIVES = ("ce", "scaled_ce", "margin", "dlr")

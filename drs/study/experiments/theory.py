@@ -15,6 +15,8 @@ from drs.evaluation.accuracy import logits_of
 from drs.losses import get_loss
 from drs.study.experiments.base import Context, Outcome, Spec
 
+__all__ = ["CLASSES", "false_class_gap", "labels_of", "run"]
+
 CLASSES = 10
 
 

@@ -20,6 +20,8 @@ from drs.study.experiments.detector import METRICS, DetectorView, Scores, detect
 from drs.study.metrics import column
 from drs.training.models import Network
 
+__all__ = ["JOINT_WEIGHTS", "WANTED", "run"]
+
 JOINT_WEIGHTS = (0.1, 1.0, 10.0)
 WANTED = ("auc", "auc_low", "auc_high", "detection_rate_5", "tpr_at_fpr_5")
 """What is kept of a detector under an attack."""
