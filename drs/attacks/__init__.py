@@ -1,5 +1,6 @@
 """Attacks: one class per method, one front door, success judged in one place (:mod:`drs.attacks.base`).
 
+Standard is the strong call without a choice to make: a union of APGD, its targeted form and Square (DDN in L2).
 Within a budget in L-inf or L2: FGSM, BIM, PGD, TargetedPGD and UniformNoise, the control. Within an L-inf budget: ILCM,
 Square, and SelectivePGD, OrthogonalPGD and JointPGD against a detector as well. Smallest L2: DDN, DeepFool,
 CarliniWagnerL2, and WhiteBoxCarliniWagner against the K-density detector. Few pixels: JSMA.
@@ -16,9 +17,11 @@ from drs.attacks.noise import UniformNoise
 from drs.attacks.objectives import OBJECTIVES, margin
 from drs.attacks.sign import BIM, FGSM, ILCM, PGD, TargetedPGD
 from drs.attacks.square import Square
+from drs.attacks.standard import Standard, Union
 from drs.attacks.white_box import WhiteBoxCarliniWagner, f2
 
 __all__ = [
+    "APGD",
     "BIM",
     "DDN",
     "FGSM",
@@ -35,9 +38,11 @@ __all__ = [
     "OrthogonalPGD",
     "SelectivePGD",
     "Square",
+    "Standard",
     "TargetedPGD",
     "Trace",
     "UniformNoise",
+    "Union",
     "WhiteBoxCarliniWagner",
     "f2",
     "margin",
