@@ -7,6 +7,7 @@ CarliniWagnerL2, and WhiteBoxCarliniWagner against the K-density detector. Few p
 """
 
 from drs.attacks.adaptive import JointPGD, OrthogonalPGD, SelectivePGD
+from drs.attacks.apgd import APGD
 from drs.attacks.ascent import Trace
 from drs.attacks.base import Adversarials, Attack
 from drs.attacks.carlini_wagner import CarliniWagnerL2

@@ -42,7 +42,7 @@ def test_a_linear_model_falls_exactly_where_its_closed_form_says(norm: str, targ
     dual = torch.cdist(weight, weight, p=1.0 if norm == "linf" else 2.0)[labels]
     gap = logits - logits.gather(1, labels.unsqueeze(1)) + epsilon * dual
     expected = gap.scatter(1, labels.unsqueeze(1), -torch.inf).amax(dim=1) > 0
-    found = APGD(epsilon=epsilon, norm=norm, steps=100, targets=targets)(model, images, labels)  # type: ignore[arg-type]
+    found = APGD(epsilon=epsilon, norm=norm, steps=100, targets=targets)(model, images, labels)
     assert 0 < int(expected.sum()) < 40
     assert found.success.tolist() == expected.tolist()
 
