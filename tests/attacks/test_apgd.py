@@ -7,6 +7,7 @@ import torch
 
 from drs.attacks import APGD, Standard
 from drs.attacks.apgd import checkpoints, targeted_dlr
+from drs.attacks.balls import Norm
 from drs.errors import UsageError
 from tests.attacks.contract import Linear
 
@@ -33,7 +34,7 @@ def test_targeted_dlr_by_hand() -> None:
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 @pytest.mark.parametrize("targets", [0, 4])
-def test_a_linear_model_falls_exactly_where_its_closed_form_says(norm: str, targets: int) -> None:
+def test_a_linear_model_falls_exactly_where_its_closed_form_says(norm: Norm, targets: int) -> None:
     # the ball stays inside [0, 1], so the margin to class i rises by epsilon times the dual norm of w_i - w_y
     model, images, labels = linear()
     epsilon = 0.1 if norm == "linf" else 0.3
