@@ -191,9 +191,14 @@ def bench(
     for row in measure(scale, where, only):  # type: ignore[arg-type]
         spent = "" if row["seconds"] is None else f"{row['seconds']:9.2f} s"
         typer.echo(f"{row['name']:<55}{row['ratio']:8.3f} of {row['reference']:<26}{spent}")
+        if "ours" in row:
+            typer.echo(f"  robust accuracy {row['ours']:.3f} against {row['theirs']:.3f}, {row['images']} images")
+            for side in ("ours", "theirs"):
+                typer.echo(f"  broken by {side} alone: {row[f'only_{side}'] or 'none'}")
         rows.append(row)
     if save:
-        typer.echo(f"wrote {keep(rows, where)}")
+        for path in keep(rows, where):
+            typer.echo(f"wrote {path}")
 
 
 @app.command()

@@ -12,7 +12,7 @@ import statistics
 import sys
 import time
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -26,6 +26,7 @@ from drs.attacks.models import attackable
 from drs.attacks.targets import TARGETS
 from drs.detection import BANDWIDTH_CE, KDensity
 from drs.errors import UsageError, unknown
+from drs.study.strength import contests
 from drs.training.datasets import load_dataset
 from drs.training.loop import train
 from drs.training.models import Network
@@ -41,6 +42,7 @@ __all__ = [
     "prepare",
     "run",
     "save",
+    "standard",
     "take_turns",
     "white_box",
 ]
@@ -201,10 +203,17 @@ def white_box(bench: Bench) -> list[Row]:
     return [_row(name, seconds[0] / seconds[1], seconds[0], f"C&W {attack.search_steps} x {iterations}", inputs)]
 
 
-BENCHMARKS: dict[str, Callable[[Bench], list[Row]]] = {
+def standard(bench: Bench) -> Iterator[Row]:
+    """Standard beside AutoAttack on several networks (:mod:`drs.study.strength`): who breaks what, and in what time."""
+    autoattack = _library("torchattacks").AutoAttack
+    yield from contests(full=bench.full, device=bench.images.device, autoattack=autoattack)
+
+
+BENCHMARKS: dict[str, Callable[[Bench], Iterable[Row]]] = {
     "jsma": jsma,
     "carlini_wagner": carlini_wagner,
     "white_box": white_box,
+    "standard": standard,
 }
 """Every benchmark by name."""
 
@@ -232,17 +241,23 @@ def run(scale: Scale = "full", device: torch.device | str = "cpu", only: str | N
             yield from measure(bench)
 
 
-def save(rows: Sequence[Row], device: torch.device) -> Path:
-    """Write rows, with the machine, versions and commit they come from, to data/benchmarks; returns the file."""
+def save(rows: Sequence[Row], device: torch.device) -> list[Path]:
+    """Write rows, with the machine, versions and commit they come from, to data/benchmarks; returns the files.
+
+    A row's ``table`` names its file; without one it is a speed ratio.
+    """
     import pandas as pd
 
     from drs.paths import benchmarks_root
     from drs.study.records import code_commit, package_versions
     from drs.study.runner import describe_device
 
-    path = benchmarks_root() / f"attacks-{device.type}.csv"
-    path.parent.mkdir(parents=True, exist_ok=True)
     where = {"device": describe_device(device), "torch": package_versions()["torch"], "commit": code_commit()}
-    frame = pd.DataFrame([{**row, **where} for row in rows])
-    frame.to_csv(path, index=False, float_format="%.4g", lineterminator="\n")
-    return path
+    benchmarks_root().mkdir(parents=True, exist_ok=True)
+    paths = []
+    for table in sorted({row.get("table", "attacks") for row in rows}):
+        chosen = [row for row in rows if row.get("table", "attacks") == table]
+        frame = pd.DataFrame([{**row, **where} for row in chosen]).drop(columns="table", errors="ignore")
+        paths.append(benchmarks_root() / f"{table}-{device.type}.csv")
+        frame.to_csv(paths[-1], index=False, float_format="%.4g", lineterminator="\n")
+    return paths

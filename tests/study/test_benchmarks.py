@@ -12,6 +12,7 @@ from drs import paths
 from drs.errors import UsageError
 from drs.pages import tables
 from drs.study import benchmarks as attacks
+from drs.study import strength
 
 CPU = torch.device("cpu")
 
@@ -42,7 +43,7 @@ def test_smoke_measures_what_needs_no_other_library() -> None:
 
 
 def test_wrong_names_and_missing_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match="unknown benchmark 'speed': expected one of carlini_wagner, jsma"):
+    with pytest.raises(UsageError, match="unknown benchmark 'speed': expected one of carlini_wagner, jsma, standard"):
         list(attacks.run("smoke", CPU, "speed"))
     with pytest.raises(
         UsageError, match="expected the package nothing_at_all, found none: run pip install --no-deps torchattacks=="
@@ -57,10 +58,53 @@ def test_what_is_saved_is_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         {"name": "JSMA", "ratio": 0.098765, "seconds": 1.5, "reference": "other", "images": 32, "device": "cpu"},
         {"name": "quality", "ratio": 1.0, "seconds": None, "reference": "other", "images": 32, "device": "cpu"},
     ]
-    path = attacks.save(rows, CPU)
+    (path,) = attacks.save(rows, CPU)
     assert path == tmp_path / "data" / "benchmarks" / "attacks-cpu.csv"
     found = tables.benchmarks()
     assert list(found.index) == ["JSMA", "quality"]
     assert list(found["ratio"]) == [0.09877, 1.0]
     assert found["seconds"].isna().tolist() == [False, True]
     assert found["device"].str.contains("CPU, ").all()
+
+
+class Breaks:
+    """A reference that breaks the images of some labels, as torchattacks is called."""
+
+    def __init__(self, model: object, **options: object) -> None:
+        self.options = options
+
+    def __call__(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return images + 0.3 * (labels == 1).float()[:, None, None, None]  # beyond the budget: only 0.1 of it counts
+
+
+class Bright(torch.nn.Module):
+    """Class 0 below a brightness of 1/2, class 1 above it, and two classes that never win."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        level = images.mean(dim=(1, 2, 3)) - 0.5
+        return torch.stack([-level, level, level.abs() * 0 - 1, level.abs() * 0 - 1], dim=1)
+
+
+def test_a_contest_lists_who_breaks_what_on_the_images_that_were_right() -> None:
+    levels = torch.tensor([0.45, 0.2, 0.9, 0.55, 0.45])
+    images = levels[:, None, None, None].expand(5, 1, 8, 8).contiguous()
+    labels = torch.tensor([0, 0, 1, 0, 1])  # the last two are wrong from the start
+    contest = strength.Contest("two levels", "ce", 0.1)
+    row = strength.compare(contest, Bright(), images, labels, autoattack=Breaks)
+    assert (row["clean"], row["ours"], row["theirs"]) == (0.6, 0.4, 0.6)
+    assert (row["only_ours"], row["only_theirs"], row["images"]) == ("0", "", 5)
+    assert row["table"] == "standard"
+
+
+def test_a_contest_without_its_data_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRS_DATA", str(tmp_path))
+    colour = next(contest for contest in strength.CONTESTS if contest.dataset == strength.CIFAR)
+    assert strength.contest_network(colour, full=False, device=CPU) is None
+
+
+def test_two_tables_are_two_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paths, "project_root", lambda: tmp_path)
+    speed = {"name": "JSMA", "ratio": 0.5, "seconds": 1.5, "reference": "other", "images": 32, "device": "cpu"}
+    files = attacks.save([speed, {**speed, "table": "standard", "ours": 0.1}], CPU)
+    assert [file.name for file in files] == ["attacks-cpu.csv", "standard-cpu.csv"]
+    assert "ours" not in files[0].read_text()
