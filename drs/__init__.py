@@ -17,6 +17,7 @@ from drs._lazy import lazily
 if TYPE_CHECKING:
     from drs.attacks import PGD
     from drs.detection import KDensity, ThresholdingTest
+    from drs.evaluation.audit import audit
     from drs.evaluation.report import evaluate
     from drs.losses import DRSLoss, RCELoss, drs_loss, rce_loss
 
@@ -32,6 +33,7 @@ __all__ = [
     "RCELoss",
     "ThresholdingTest",
     "__version__",
+    "audit",
     "drs_loss",
     "evaluate",
     "rce_loss",
@@ -42,6 +44,7 @@ __getattr__, __dir__ = lazily(
     {
         "attacks": ("PGD",),
         "detection": ("KDensity", "ThresholdingTest"),
+        "evaluation.audit": ("audit",),
         "evaluation.report": ("evaluate",),
         "losses": ("DRSLoss", "RCELoss", "drs_loss", "rce_loss"),
     },

@@ -186,12 +186,12 @@ def _figure(over: str, curves: Mapping[str, Sequence[Point]]) -> str:
     rows = [
         (escape(name), f"{point.at:.4g}", _share(point.accuracy)) for name, curve in curves.items() for point in curve
     ]
+    numbers = _table(f"Accuracy over {over}", ("attack", over, "accuracy"), rows, (1,))
     return (
         f'<figure><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
         f'aria-label="{escape(f"Accuracy over {over}. {said}")}">{"".join(drawn)}</svg>\n'
         f"<figcaption>Accuracy over {escape(over)}, with intervals. {keys}</figcaption>\n"
-        f"<details><summary>Numbers</summary>{_table(f'Accuracy over {over}', ('attack', over, 'accuracy'), rows, (1,))}"
-        "</details></figure>"
+        f"<details><summary>Numbers</summary>{numbers}</details></figure>"
     )
 
 
@@ -224,8 +224,8 @@ def _checks(found: Sequence[Alarm]) -> str:
 def _made(audit: Audit) -> str:
     versions = ", ".join(f"{escape(name)} {escape(text)}" for name, text in audit.versions.items())
     return (
-        f"<h2>How it was made</h2>\n<p>{audit.seconds:.1f} s of {audit.minutes:g} minutes, {audit.forward:,} forward and "
-        f"{audit.backward:,} backward passes of single images, seed {audit.seed}. {versions}.</p>\n"
-        "<p class='soft'>No attack proves robustness: each accuracy here is an upper bound. The record beside this page, "
-        "audit.json, says of each image what fooled it.</p>"
+        f"<h2>How it was made</h2>\n<p>{audit.seconds:.1f} s of {audit.minutes:g} minutes, {audit.forward:,} forward "
+        f"and {audit.backward:,} backward passes of single images, seed {audit.seed}. {versions}.</p>\n"
+        "<p class='soft'>No attack proves robustness: each accuracy here is an upper bound. The record beside this "
+        "page, audit.json, says of each image what fooled it.</p>"
     )

@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from drs._checks import check_target_range
 from drs._seeding import seeded
 from drs.attacks import DDN, PGD, Attack, Square, TargetedPGD
 from drs.attacks.balls import random_point
-from drs.attacks.base import differentiating, distance
+from drs.attacks.base import check_model, differentiating, distance
 from drs.errors import UsageError
 from drs.evaluation.alarms import Measured
 from drs.evaluation.passes import Counted, Passes
@@ -139,7 +140,7 @@ class Battery:
             except (UsageError, RuntimeError, TypeError, NotImplementedError) as error:
                 if name in ("one step", "PGD on the margin") and isinstance(error, UsageError):
                     raise  # what the model cannot do at all is the user's to know
-                self.left_out[name] = f"it failed on this model: {str(error).splitlines()[0][:200]}"
+                self.left_out[name] = f"it failed on this model: {first_line(error)}"
             fell = int(stood.sum() - self.standing.sum())
             if fell and len(self.ran) == rows:  # a stage of several attacks
                 spent, seconds = self.model.passes - before, time.perf_counter() - began
@@ -149,9 +150,20 @@ class Battery:
 
     def _clean(self) -> None:
         started = time.perf_counter()
+        first = self.images[:8].to(self.device)
+        try:
+            check_model(self.model, first, self.labels[:8].to(self.device), differentiable=False)
+        except UsageError:
+            raise
+        except Exception as error:  # a stranger's model
+            raise UsageError(
+                f"the model fails on a batch of shape {tuple(first.shape)}: {first_line(error)}; "
+                "it has to take batches of any size"
+            ) from error
         with torch.no_grad():
             parts = self.images.split(self.batch_size)
             self.logits = torch.cat([self.model(part.to(self.device)).cpu() for part in parts])
+        check_target_range(self.labels, self.logits.shape[1])
         self.seconds_spent, self.predicted = time.perf_counter() - started, self.logits.argmax(dim=1)
         self.right = self.predicted == self.labels
         self.attackable = self.right.nonzero().squeeze(1)
@@ -207,27 +219,31 @@ class Battery:
     def share(chosen: Tensor) -> float:
         return float(chosen.double().mean())
 
-    def pgd(self, objective: str = "margin", **options: Any) -> PGD:
-        """PGD with this battery's budget and seed, unless told otherwise."""
-        return PGD(
-            **{"epsilon": self.epsilon, "steps": STEPS, "objective": objective, "seed": self.seed}
-            | self.in_norm
-            | options
-        )
+    def made(self, kind: type[Attack], **options: Any) -> Attack:
+        """An attack with this battery's budget, norm and seed, unless told otherwise.
 
-    @property
-    def in_norm(self) -> dict[str, Any]:
-        """The norm as attacks take it."""
-        return {} if self.norm == "linf" else {"norm": self.norm}
+        Raises:
+            UsageError: An attack that has no form in this norm.
+        """
+        given: dict[str, Any] = {"epsilon": self.epsilon, "seed": self.seed} | options
+        if "norm" in {each.name for each in fields(kind)}:
+            given["norm"] = self.norm
+        elif self.norm != "linf":
+            raise UsageError(f"{kind.__name__} has no form in {self.norm}")
+        return kind(**given)
 
-    def one_step(self, epsilon: float) -> PGD:
+    def pgd(self, objective: str = "margin", **options: Any) -> Attack:
+        """PGD with :data:`STEPS` steps, unless told otherwise."""
+        return self.made(PGD, **{"steps": STEPS, "objective": objective} | options)
+
+    def one_step(self, epsilon: float) -> Attack:
         """FGSM, in either norm: one step of size epsilon from the image."""
         return self.pgd("ce", epsilon=epsilon, steps=1, step_size=epsilon, random_start=False, keep="last")
 
     # --- stages
 
     def _probes(self) -> None:
-        images, labels = (values[: self.batch_size].to(self.device) for values in (self.images, self.labels))
+        images = self.images[: self.batch_size].to(self.device)
         started = time.perf_counter()
         repeat = repeat_difference(self.model, images)
         self.numbers |= {"repeat_difference": repeat, "label_changes": label_changes(self.model, images)}
@@ -242,7 +258,7 @@ class Battery:
             try:
                 self.numbers["batch_difference"] = batch_difference(self.model, images[:FEW])
             except RuntimeError as error:
-                self.left_out["image alone"] = f"the model refuses a batch of two: {str(error).splitlines()[0][:200]}"
+                self.left_out["image alone"] = f"the model refuses a batch of two: {first_line(error)}"
         self.seconds_spent += time.perf_counter() - started
 
     def _one_step(self) -> None:
@@ -298,7 +314,7 @@ class Battery:
     def _targeted(self) -> None:
         rows, targets = self._left(), min(9, self.logits.shape[1] - 1)
         if self._affordable("targeted PGD", 3.0 * STEPS * targets * len(rows)):
-            attack = TargetedPGD(epsilon=self.epsilon, steps=STEPS, targets=targets, seed=self.seed, **self.in_norm)
+            attack = self.made(TargetedPGD, steps=STEPS, targets=targets)
             self.note("targeted PGD", attack, rows)
 
     def _black_box(self) -> None:
@@ -309,7 +325,7 @@ class Battery:
         if not fits:
             self._affordable("black box", 2.0 * QUERIES[-1] * len(rows))
             return
-        attack = Square(epsilon=self.epsilon, queries=fits[0], seed=self.seed, **self.in_norm)
+        attack = self.made(Square, queries=fits[0])
         standing = self.white.clone()
         right = self.note("black box", attack, rows, gradients=False)
         self.numbers["only_black_box"] = {1.0: self.share(standing & ~right)}
@@ -331,7 +347,7 @@ class Battery:
 
     def _budgets(self) -> None:
         """Every attack at every budget on every image, so that a rise of a curve would be seen."""
-        attacks: dict[str, Callable[[float], PGD]] = {
+        attacks: dict[str, Callable[[float], Attack]] = {
             "one step": self.one_step,
             "ce": lambda e: self.pgd("ce", epsilon=e),
             "margin": lambda e: self.pgd("margin", epsilon=e),
@@ -404,3 +420,8 @@ class Battery:
             worst = self.share(torch.stack(everywhere).all(dim=0))
             numbers |= {"union_worst": worst, "union_gap": min(map(self.share, everywhere)) - worst}
         return Measured(images=float(len(self.labels)), **numbers)
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error, at most 200 characters; its kind where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
