@@ -268,8 +268,10 @@ def audit(
         raise UsageError("expected at least one example, got none")
     with attackable(model) as network:
         inside = network if (low, high) == (0.0, 1.0) else _Rescaled(network, low, high)
+        counted = Counted(inside)
+        counted.training = False  # what is inside is in evaluation mode, and an exported program takes no other word
         battery = Battery(
-            model=Counted(inside).eval(),
+            model=counted,
             images=images,
             labels=labels,
             epsilon=epsilon / (high - low),

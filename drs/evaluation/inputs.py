@@ -6,8 +6,11 @@ Loading a model runs its code. Nothing is unpickled: a file of ``torch.save`` is
 from __future__ import annotations
 
 import importlib
+import logging
+import os
 import re
 import sys
+import zipfile
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,8 @@ from drs.training.models import MODELS
 
 __all__ = ["load_folder", "load_model", "parse_epsilon"]
 
+WEIGHTS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+"""While this is set, torch.load unpickles tensors and nothing else, whatever it is told."""
 FORMS = (
     "expected a model as package.module:function, a TorchScript file (.pt, .ts), an exported program (.pt2), or "
     "weights (.safetensors) with an architecture"
@@ -102,10 +107,24 @@ def _made(name: str) -> nn.Module:
 
 
 def _exported(path: Path) -> nn.Module:
+    """An exported program; torch would unpickle parts of some, and these are refused."""
+    logger = logging.getLogger("torch.export")  # it prints a traceback of its own
+    level, forced = logger.level, os.environ.get(WEIGHTS_ONLY)
+    logger.setLevel(logging.CRITICAL)
+    os.environ[WEIGHTS_ONLY] = "1"
     try:
+        with zipfile.ZipFile(path) as archive:
+            if objects := [name for name in archive.namelist() if re.search(r"(custom|opaque)_obj", name)]:
+                raise UsageError(f"expected an exported program of tensors alone, {path} holds {objects[0]}")
         return torch.export.load(path).module()
+    except UsageError:
+        raise
     except Exception as error:  # torch answers a broken file with errors of many kinds
-        raise UsageError(f"cannot read {path} as an exported program: {str(error).splitlines()[0][:200]}") from error
+        problem = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise UsageError(f"cannot read {path} as an exported program: {problem}") from error
+    finally:
+        logger.setLevel(level)
+        os.environ.pop(WEIGHTS_ONLY) if forced is None else os.environ.update({WEIGHTS_ONLY: forced})
 
 
 def _weights(path: Path, architecture: str | None, classes: int, channels: int, size: int) -> nn.Module:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -111,15 +113,26 @@ def drs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 @pytest.mark.parametrize("form", FORMS)
 def test_each_form_is_audited_and_is_the_same_network(form: str, place: Path, drs: Command) -> None:
     extra = ("--architecture", "their_models:Mean") if form == "weights" else ()
-    words = (saved(place, form), *extra, "--data", "folder:own", "--epsilon", "0.1", "--device", "cpu", "--out", "new")
-    status, out, err = drs("audit", *words)
+    words = (
+        saved(place, form),
+        *extra,
+        "--data",
+        "folder:own",
+        "--epsilon",
+        "0.101",
+        "--device",
+        "cpu",
+        "--out",
+        "new",
+    )
+    status, out, err = drs("audit", *words, "--out", "new")
     found = Audit.load(place / "new" / "audit.json")
-    gaps = sum(abs(np.asarray(Image.open(path)).mean() / 255 - 0.5) > 0.1 for path in place.glob("own/*/*.png"))
+    gaps = sum(abs(np.asarray(Image.open(path)).mean() / 255 - 0.5) > 0.101 for path in place.glob("own/*/*.png"))
     assert (found.clean.count, found.worst.count, found.worst.total) == (10, gaps, 10)
     assert 0 < gaps < 10
     assert (status, err) == (0, "")
     assert found.model == words[0]
-    assert out.splitlines()[0].startswith(f"Audit of {words[0]}: 10 examples, linf epsilon 0.1, ")
+    assert out.splitlines()[0].startswith(f"Audit of {words[0]}: 10 examples, linf epsilon 0.101, ")
     assert out.splitlines()[-1] == f"wrote {Path('new') / 'audit.html'}"
 
 
@@ -174,12 +187,25 @@ def test_wrong_input_is_one_sentence_and_status_2(words: str, sentence: str, pla
 def test_nothing_is_unpickled(place: Path) -> None:
     class Trap:
         def __reduce__(self) -> tuple[object, tuple[str]]:
-            return (Path.touch, (Path("sprung"),))  # type: ignore[return-value]
+            return (os.mkdir, ("sprung",))
 
     torch.save(Trap(), place / "trap.pt")
     with pytest.raises(UsageError, match=r"a file of torch\.save is never read"):
         load_model("trap.pt")
+    saved(place, "exported")
+    with zipfile.ZipFile(place / "model.pt2") as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    sample = next(name for name in parts if "sample_inputs" in name)
+    opaque = sample.rsplit("/", 2)[0] + "/constants/opaque_obj_0"
+    trap = (place / "trap.pt").read_bytes()
+    for number, changed in enumerate(({sample: trap}, {opaque: b""})):
+        with zipfile.ZipFile(place / f"trap{number}.pt2", "w") as archive:
+            for name, content in (parts | changed).items():
+                archive.writestr(name, content)
+        with pytest.raises(UsageError, match=f"trap{number}.pt2"):
+            load_model(f"trap{number}.pt2")
     assert not (place / "sprung").exists()
+    assert "TORCH_FORCE_WEIGHTS_ONLY_LOAD" not in os.environ
 
 
 def test_weights_of_an_architecture_of_this_library(place: Path) -> None:
