@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from drs._checks import check_target_range
 from drs._seeding import seeded
-from drs.attacks import DDN, PGD, Attack, Square, TargetedPGD
+from drs.attacks import APGD, DDN, PGD, Attack, Square, TargetedPGD
 from drs.attacks.balls import random_point
 from drs.attacks.base import check_model, differentiating, distance
 from drs.errors import UsageError
@@ -34,6 +34,7 @@ __all__ = ["Battery", "Ran"]
 
 STEPS = 20
 """Steps of PGD, unless the stage says otherwise."""
+APGD_STEPS = 100
 FRACTIONS = (0.25, 0.5, 2.0)
 """Further budgets of the curves, as shares of epsilon."""
 STEP_CURVE = (10, 50, 100)
@@ -122,6 +123,8 @@ class Battery:
             ("silent success", 6 * STEPS, self._silent),
             ("largest budget", 6 * STEPS, self._largest),
             ("targeted PGD", 0, self._targeted),
+            ("APGD", 0, lambda: self._apgd("APGD", 0)),
+            ("targeted APGD", 0, lambda: self._apgd("targeted APGD", min(9, self.logits.shape[1] - 1))),
             ("black box", 0, self._black_box),
             ("restarts", 0, self._restarts),
             ("curve over epsilon", (6 * STEPS + 3) * len(FRACTIONS), self._budgets),
@@ -313,9 +316,14 @@ class Battery:
 
     def _targeted(self) -> None:
         rows, targets = self._left(), min(9, self.logits.shape[1] - 1)
-        if self._affordable("targeted PGD", 3.0 * STEPS * targets * len(rows)):
+        if len(rows) and self._affordable("targeted PGD", 3.0 * STEPS * targets * len(rows)):
             attack = self.made(TargetedPGD, steps=STEPS, targets=targets)
             self.note("targeted PGD", attack, rows)
+
+    def _apgd(self, name: str, targets: int) -> None:
+        rows = self._left()
+        if len(rows) and self._affordable(name, 3.0 * APGD_STEPS * max(1, targets) * len(rows)):
+            self.note(name, self.made(APGD, steps=APGD_STEPS, objective="margin", targets=targets), rows)
 
     def _black_box(self) -> None:
         """Every image that no gradient attack fooled: what Square fools of these, nothing else had found."""

@@ -33,9 +33,10 @@ class Threshold(nn.Module):
 
 @pytest.fixture(scope="module", autouse=True)
 def few_queries() -> Iterator[None]:
-    """Square asks 200 times: seconds where 5,000 queries take half a minute."""
+    """Square asks 200 times and APGD takes 20 steps: seconds instead of half a minute."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stages, "QUERIES", (200, 100))
+        patch.setattr(stages, "APGD_STEPS", 20)
         yield
 
 
