@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from drs.attacks import PGD
     from drs.attacks.models import Normalised
     from drs.detection import KDensity, ThresholdingTest
+    from drs.evaluation.audit import audit
     from drs.evaluation.report import evaluate
     from drs.losses import DRSLoss, RCELoss, drs_loss, rce_loss
 
@@ -34,6 +35,7 @@ __all__ = [
     "RCELoss",
     "ThresholdingTest",
     "__version__",
+    "audit",
     "drs_loss",
     "evaluate",
     "rce_loss",
@@ -45,6 +47,7 @@ __getattr__, __dir__ = lazily(
         "attacks": ("PGD",),
         "attacks.models": ("Normalised",),
         "detection": ("KDensity", "ThresholdingTest"),
+        "evaluation.audit": ("audit",),
         "evaluation.report": ("evaluate",),
         "losses": ("DRSLoss", "RCELoss", "drs_loss", "rce_loss"),
     },

@@ -202,6 +202,63 @@ def bench(
 
 
 @app.command()
+def audit(
+    model: Annotated[
+        str, typer.Argument(help="package.module:function, a TorchScript file, .pt2, or .safetensors. Its code is run!")
+    ],
+    data: Annotated[str, typer.Option("--data", help="folder:PATH, with one folder of images per class.")],
+    epsilon: Annotated[str, typer.Option("--epsilon", help="Budget for pixels in [0, 1], such as 8/255.")],
+    norm: Annotated[str, typer.Option(help="linf or l2.")] = "linf",
+    minutes: Annotated[float, typer.Option(help="What it may take; what does not fit is left out and named.")] = 10.0,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for audit.html and audit.json.")] = None,
+    architecture: Annotated[
+        str | None, typer.Option(help="For .safetensors: small_conv, mlp, resnet, or package.module:function.")
+    ] = None,
+    size: Annotated[int | None, typer.Option(help="Resize images to this height and width.")] = None,
+    images: Annotated[int | None, typer.Option(help="How many images; all by default.")] = None,
+    grey: Annotated[bool, typer.Option("--grey", help="One channel, for models of grey images.")] = False,
+    batch_size: Annotated[int, typer.Option(help="Images per call of the model.")] = 250,
+    seed: Annotated[int, typer.Option(help="Of the attacks and of the order of the images.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+) -> None:
+    """Attack your own model on your own images, and say whether its robust accuracy can be believed.
+
+    Loading a model runs its code: audit only models that you trust. Pickled files are refused.
+    Status 0: no alarm. 1: an alarm fired. 2: bad input.
+    """
+    from drs.evaluation.audit import audit as measure
+    from drs.evaluation.inputs import load_folder, load_model, parse_epsilon
+    from drs.study.runner import resolve_device
+
+    budget, where = parse_epsilon(epsilon), resolve_device(device)
+    if size is not None and size < 1:
+        raise UsageError(f"expected --size >= 1, got {size}")
+    x, y, classes = load_folder(data, images=images, size=None if size is None else (size, size), seed=seed)
+    x = x.mean(dim=1, keepdim=True) if grey else x
+    network = load_model(
+        model, architecture=architecture, classes=len(classes), channels=x.shape[1], size=x.shape[2]
+    ).to(where)
+    found = measure(
+        network,
+        x,
+        y,
+        epsilon=budget,
+        norm=norm,  # type: ignore[arg-type]  # a text, which audit checks
+        minutes=minutes,
+        seed=seed,
+        device=where,
+        batch_size=batch_size,
+        progress=sys.stderr.isatty(),
+        name=model,
+    )
+    typer.echo(str(found))
+    if out is not None:
+        typer.echo(f"wrote {found.save(out)}")
+    if found.fired:
+        raise typer.Exit(1)
+
+
+@app.command()
 def readme() -> None:
     """Write the claims table and the figure of the DRS chapter into README.md and book/_generated, from records."""
     from drs.pages.front import write

@@ -5,8 +5,25 @@ Each name has one address, the module that holds it:
 - :mod:`drs.evaluation.accuracy`: ``accuracy``, ``clean_metrics`` and what they are made of, on clean images;
 - :mod:`drs.evaluation.curves`: ``curve_metrics``, accuracy over budgets, for the attacks named in ``ATTACKS``;
 - :mod:`drs.evaluation.report`: ``evaluate``, a model on a user's data under an attack, with intervals;
+- :mod:`drs.evaluation.audit`: ``audit``, a model under many attacks, and whether the number can be believed;
+- :mod:`drs.evaluation.stages`: ``Battery``, what an audit runs; :mod:`drs.evaluation.passes` counts what it spends;
+- :mod:`drs.evaluation.audit_page`: ``page``, an audit as one HTML file;
+- :mod:`drs.evaluation.inputs`: ``load_model`` and ``load_folder``, what the command ``drs audit`` reads;
 - :mod:`drs.evaluation.probes`: measurements that show a broken attack, such as ``zero_gradient_share``;
-- :mod:`drs.evaluation.alarms`: ``alarms`` and ``fired``, which judge what was ``Measured``; needs no torch.
+- :mod:`drs.evaluation.alarms`: ``alarms`` and ``fired``, which judge what was ``Measured``; needs no torch;
+- :mod:`drs.evaluation.limits`: what chance alone may do; needs no torch.
 """
 
-__all__ = ["accuracy", "alarms", "curves", "probes", "report"]
+__all__ = [
+    "accuracy",
+    "alarms",
+    "audit",
+    "audit_page",
+    "curves",
+    "inputs",
+    "limits",
+    "passes",
+    "probes",
+    "report",
+    "stages",
+]

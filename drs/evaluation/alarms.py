@@ -3,47 +3,48 @@
 An alarm does not say that a network is weak. It says that an attack was: that gradients are masked, or that the
 evaluation is broken, so that the robust accuracy beside it is too high (Carlini et al. 2019, arXiv 1902.06705).
 
-Two kinds of limits, so that chance alone seldom fires:
-
-- A difference of two accuracies over n images may be as large as twice the binomial standard error of the smaller of
-  them, and at least 0.01. (The same images stand on both sides, so the real error is smaller: a cautious alarm.)
-- The share of images that ONLY a weaker attack fools, which ought to be none, fires where it exceeds 0.002 beyond
-  binomial chance: where the exact one-sided 95% lower bound of the share (Clopper and Pearson) lies above 0.002.
+What chance alone may do is in :mod:`drs.evaluation.limits`.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
 
 from drs.errors import UsageError
+from drs.evaluation.limits import (
+    BLACK_BOX_MARGIN,
+    Curve,
+    Reading,
+    above,
+    difference_limit,
+    exceeds_chance,
+    farthest,
+    last_fall,
+)
 
-__all__ = [
-    "CHECKS",
-    "MEANINGS",
-    "Alarm",
-    "Check",
-    "Curve",
-    "Measured",
-    "Reading",
-    "alarms",
-    "difference_limit",
-    "exceeds_chance",
-    "fired",
-]
+__all__ = ["CHECKS", "KINDS", "MEANINGS", "Alarm", "Check", "Kind", "Measured", "alarms", "fired"]
 
-BLACK_BOX_MARGIN = 0.002
-"""Share of images by which a weaker attack may win, AutoAttack's own limit."""
 STILL_FALLING = 0.02
 """Fall of accuracy that the last increase of steps or restarts may bring."""
 LOSS_GAP = 0.05
 """By how much cross-entropy's accuracy may at least exceed the margin's, or that of another temperature."""
+SILENT = 0.005
+"""Share of images that a step may fool and the end of the steps may not."""
+UNION_GAP = 0.05
+"""By how much the best single attack's accuracy may at least exceed the worst case over all of them."""
+BATCH_EFFECT = 0.01
+"""How far the rest of the batch may move a logit, as a share of the range of the logits: rounding moves it less."""
 
+Kind: TypeAlias = Literal["gradients", "convergence", "objective"]
 
-Curve: TypeAlias = Mapping[float, float]
-"""A budget, a number of steps or restarts, or a temperature, in increasing order, to an accuracy or a share."""
+KINDS: dict[Kind, str] = {
+    "gradients": "The attacks could not work on this model: the robust accuracy is too high by an unknown amount.",
+    "convergence": "The attacks were still finding more: give them more, and the robust accuracy will fall.",
+    "objective": "One attack is weak on this model: do not quote it alone. The worst case rests on better ones.",
+}
+"""What an alarm says about the robust accuracy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +70,13 @@ class Measured:
         repeat_difference: Change of a logit between two looks (:func:`drs.evaluation.probes.repeat_difference`).
         minimal_median: Median L2 distance that a minimal-distance attack finds.
         fixed_median: Median L2 distance to the nearest adversarial of the attacks of fixed budget, on the same images.
+        silent_success: Share of images that some step of an attack fooled and its last one did not.
+        union_gap: Accuracy under the best single attack, minus the worst case over the attacks, on the same images.
+        union_worst: That worst case.
+        batch_difference: How far the rest of the batch moves a logit (:func:`drs.evaluation.probes.batch_difference`).
+        label_changes: Share of images whose label is not the same at every look
+            (:func:`drs.evaluation.probes.label_changes`).
+        inner_gradients: Gradients that a forward pass computes (:func:`drs.evaluation.probes.inner_gradients`).
 
     Raises:
         UsageError: Fewer than one image, which no tolerance can do with.
@@ -92,18 +100,16 @@ class Measured:
     repeat_difference: float | None = None
     minimal_median: float | None = None
     fixed_median: float | None = None
+    silent_success: float | None = None
+    union_gap: float | None = None
+    union_worst: float = 0.0
+    batch_difference: float | None = None
+    label_changes: float | None = None
+    inner_gradients: float | None = None
 
     def __post_init__(self) -> None:
         if not self.images >= 1.0:
             raise UsageError(f"expected the number of images attacked, at least 1, got {self.images}")
-
-
-class Reading(NamedTuple):
-    """A measured value, the largest one that raises no alarm, and whether the value is beyond it."""
-
-    value: float
-    limit: float
-    fired: bool
 
 
 @dataclass(frozen=True)
@@ -112,12 +118,16 @@ class Check:
 
     Attributes:
         name: Short, for tables.
+        kind: What it says about the robust accuracy, a key of :data:`KINDS`.
         meaning: What it means if it fires, in one sentence.
+        remedy: What to do next if it fires, in one sentence.
         read: The reading, or None where the numbers it needs were not measured.
     """
 
     name: str
+    kind: Kind
     meaning: str
+    remedy: str
     read: Callable[[Measured], Reading | None]
 
 
@@ -131,6 +141,8 @@ class Alarm:
         value: What was measured.
         limit: The largest value that raises no alarm.
         meaning: What it means if it fired, in one sentence.
+        remedy: What to do next if it fired, in one sentence.
+        kind: What it says about the robust accuracy, a key of :data:`KINDS`.
     """
 
     name: str
@@ -138,24 +150,8 @@ class Alarm:
     value: float
     limit: float
     meaning: str
-
-
-def difference_limit(accuracy: float, images: float) -> float:
-    """What a difference of accuracies over the same images may be: two binomial standard errors, at least 0.01."""
-    return max(0.01, 2.0 * math.sqrt(max(0.0, accuracy * (1.0 - accuracy)) / images))
-
-
-def exceeds_chance(share: float, images: float, limit: float = BLACK_BOX_MARGIN) -> bool:
-    """Whether the exact one-sided 95% lower bound of a share of ``images`` lies above ``limit``."""
-    from scipy.stats import beta
-
-    count = round(share * images)
-    return count > 0 and bool(beta.ppf(0.05, count, images - count + 1) > limit)
-
-
-def _above(value: float | None, limit: float | None) -> Reading | None:
-    """Fires where the value lies above the limit, or is not a number."""
-    return None if value is None or limit is None else Reading(value, limit, not value <= limit)
+    remedy: str
+    kind: Kind
 
 
 def _only(shares: Curve, images: float) -> Reading | None:
@@ -166,38 +162,26 @@ def _only(shares: Curve, images: float) -> Reading | None:
     return Reading(largest, BLACK_BOX_MARGIN, exceeds_chance(largest, images))
 
 
-def _farthest(high: Iterable[float], low: Iterable[float], images: float) -> tuple[float, float]:
-    """Of ``high`` minus ``low``, the difference that lies farthest beyond its limit, and that limit."""
-    pairs = [(a - b, difference_limit(min(a, b), images)) for a, b in zip(high, low, strict=True)]
-    return max(pairs, key=lambda pair: pair[0] - pair[1])
-
-
-def _last_fall(curves: Iterable[Curve]) -> float | None:
-    """The largest fall of accuracy at the last step of a curve."""
-    ends = [list(curve.values())[-2:] for curve in curves if len(curve) > 1]
-    return max((before - last for before, last in ends), default=None)
-
-
 def _one_step_wins(measured: Measured) -> Reading | None:
     many, one = measured.cross_entropy, measured.one_step
     if not many or one.keys() != many.keys():
         return None
-    return _above(*_farthest(many.values(), one.values(), measured.images))
+    return above(*farthest(many.values(), one.values(), measured.images))
 
 
 def _not_monotone(measured: Measured) -> Reading | None:
     curves = (measured.one_step, measured.cross_entropy, measured.margin, *measured.others)
     values = [list(curve.values()) for curve in curves if len(curve) > 1]
-    rises = [_farthest(v[1:], v[:-1], measured.images) for v in values]
-    return _above(*max(rises, key=lambda pair: pair[0] - pair[1])) if rises else None
+    rises = [farthest(v[1:], v[:-1], measured.images) for v in values]
+    return above(*max(rises, key=lambda pair: pair[0] - pair[1])) if rises else None
 
 
 def _cross_entropy_misleads(measured: Measured) -> Reading | None:
     plain, margin = measured.cross_entropy, measured.margin
     if not plain or margin.keys() != plain.keys():
         return None
-    value, limit = _farthest(plain.values(), margin.values(), measured.images)
-    return _above(value, max(LOSS_GAP, limit))
+    value, limit = farthest(plain.values(), margin.values(), measured.images)
+    return above(value, max(LOSS_GAP, limit))
 
 
 def _temperature_matters(measured: Measured) -> Reading | None:
@@ -205,79 +189,154 @@ def _temperature_matters(measured: Measured) -> Reading | None:
     if len(found) < 2 or 1.0 not in found:
         return None
     lowest = min(found.values())
-    return _above(found[1.0] - lowest, max(LOSS_GAP, difference_limit(lowest, measured.images)))
+    return above(found[1.0] - lowest, max(LOSS_GAP, difference_limit(lowest, measured.images)))
+
+
+def _silent(measured: Measured) -> Reading | None:
+    share = measured.silent_success
+    return None if share is None else Reading(share, SILENT, exceeds_chance(share, measured.images, SILENT))
+
+
+def _union(measured: Measured) -> Reading | None:
+    limit = max(UNION_GAP, difference_limit(measured.union_worst, measured.images))
+    return above(measured.union_gap, limit)
 
 
 CHECKS = (
     Check(
         "one step wins",
+        "gradients",
         "One gradient step fools more than many: the steps are lost in a masked or broken gradient.",
+        "Plot the loss along the steps; replace rounding, clipping or noise in the model by a smooth stand-in.",
         _one_step_wins,
     ),
     Check(
         "large budget survives",
+        "gradients",
         "Half the pixel range makes any image grey, so accuracy there is the attack's failure.",
-        lambda m: _above(m.largest_budget, 0.01),
+        "Look for steps without slope in the model, such as rounding, and attack a copy in which they have one.",
+        lambda m: above(m.largest_budget, 0.01),
     ),
     Check(
         "not monotone",
+        "gradients",
         "A larger budget contains the smaller one: more accuracy there is the attack's failure.",
+        "Set the step size in proportion to epsilon, take more steps, and count an image that fell as fallen.",
         _not_monotone,
     ),
     Check(
         "steps not converged",
+        "convergence",
         "More steps still find more: the number is not final.",
-        lambda m: _above(_last_fall(m.steps), STILL_FALLING),
+        "Double the steps until the accuracy stands still, or use APGD, which chooses its step size.",
+        lambda m: above(last_fall(m.steps), STILL_FALLING),
     ),
     Check(
         "restarts not converged",
+        "convergence",
         "More restarts still find more: the number is not final.",
-        lambda m: _above(_last_fall([m.restarts]), STILL_FALLING),
+        "Double the restarts until the accuracy stands still.",
+        lambda m: above(last_fall([m.restarts]), STILL_FALLING),
     ),
     Check(
         "zero gradients",
+        "gradients",
         "The input gradient of some images is exactly zero: there is nothing to follow.",
-        lambda m: _above(m.zero_gradient_share, 0.0),
+        "Divide the logits by a constant or attack the margin in float64; if it stays zero, give the backward pass a "
+        "smooth stand-in (BPDA).",
+        lambda m: above(m.zero_gradient_share, 0.0),
     ),
     Check(
         "precision matters",
+        "gradients",
         "The attack does otherwise in float64: rounding hides the gradient.",
-        lambda m: _above(m.float64_difference, 0.01),
+        "Attack a copy of the model in float64 and quote that number.",
+        lambda m: above(m.float64_difference, 0.01),
     ),
     Check(
         "cross-entropy misleads",
+        "objective",
         "Cross-entropy leaves many images standing that the margin fools: never quote it alone.",
+        "Quote the worst case over cross-entropy, the margin and targeted attacks.",
         _cross_entropy_misleads,
     ),
     Check(
         "black box wins",
+        "gradients",
         "Random search without gradients fools images that no gradient attack did.",
+        "Trust no gradient attack here: run Square with many more queries, and find what hides the gradient.",
         lambda m: _only(m.only_black_box, m.images if m.black_box_images is None else m.black_box_images),
     ),
     Check(
         "transfer wins",
+        "gradients",
         "Another network's adversarials fool images that no gradient attack on this one did.",
+        "Attack through the other network, and find what hides this one's gradient.",
         lambda m: _only(m.only_transfer, m.images),
     ),
     Check(
         "noise wins",
+        "gradients",
         "Random points of the ball fool images that no gradient attack did.",
+        "Check the sign and the size of the attack's steps, then look for what hides the gradient.",
         lambda m: _only(m.only_noise, m.images),
     ),
     Check(
         "temperature matters",
+        "objective",
         "Dividing the logits by a constant, which changes no answer, lets the attack find more.",
+        "Use objectives that no scale changes, such as DLR or the margin, and quote the worst case.",
         _temperature_matters,
     ),
     Check(
         "minimal norm disagrees",
+        "objective",
         "The minimal-distance attack is beaten at its own task by attacks of fixed budget.",
-        lambda m: _above(m.minimal_median, m.fixed_median),
+        "Quote no median distance from it; give it more steps or attack the margin.",
+        lambda m: above(m.minimal_median, m.fixed_median),
     ),
     Check(
         "randomised",
+        "gradients",
         "Two looks at the same images give other logits: average over the randomness before attacking.",
-        lambda m: _above(m.repeat_difference, 0.0),
+        "Attack with PGD(eot=...), which averages gradients over many looks, and judge each image by many looks.",
+        lambda m: above(m.repeat_difference, 0.0),
+    ),
+    Check(
+        "silent success",
+        "gradients",
+        "A step on the way fooled the model and the end of the way did not: its loss is rough.",
+        'Keep the best iterate (keep="best"), take smaller and more steps, and look at the loss along the way.',
+        _silent,
+    ),
+    Check(
+        "batch matters",
+        "gradients",
+        "The answer for an image depends on the other images of its batch: its accuracy is no property of the model.",
+        "Give normalisation layers running statistics (model.eval() with track_running_stats), or attack images one "
+        "by one.",
+        lambda m: above(m.batch_difference, BATCH_EFFECT),
+    ),
+    Check(
+        "labels change",
+        "gradients",
+        "The same image gets one label at one look and another at the next: success at one look is partly luck.",
+        "Judge each image by the most frequent label of many looks, and attack with PGD(eot=...).",
+        lambda m: above(m.label_changes, 0.0),
+    ),
+    Check(
+        "optimises inside",
+        "gradients",
+        "The model computes gradients inside its forward pass: an attack that ignores this loop follows a wrong one.",
+        "Differentiate through the loop, attack the model without it, and compare.",
+        lambda m: above(m.inner_gradients, 0.0),
+    ),
+    Check(
+        "attacks disagree",
+        "convergence",
+        "All attacks together fool many more images than the best one alone: none of them is strong enough here.",
+        "Give each attack more steps and restarts until the best one alone comes near the worst case.",
+        _union,
     ),
 )
 """Every check, in the order of the tables."""
@@ -293,7 +352,11 @@ def alarms(measured: Measured) -> list[Alarm]:
         ['large budget survives']
     """
     readings = [(check, check.read(measured)) for check in CHECKS]
-    return [Alarm(check.name, r.fired, r.value, r.limit, check.meaning) for check, r in readings if r is not None]
+    return [
+        Alarm(check.name, found.fired, found.value, found.limit, check.meaning, check.remedy, check.kind)
+        for check, found in readings
+        if found is not None
+    ]
 
 
 def fired(measured: Measured) -> list[str]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 from drs._checks import at_least_float32, check_images
 from drs.attacks import PGD, Adversarials
@@ -16,8 +18,11 @@ from drs.errors import UsageError
 
 __all__ = [
     "Tempered",
+    "batch_difference",
     "float64_check",
     "gradient_norms",
+    "inner_gradients",
+    "label_changes",
     "repeat_difference",
     "temperature_sweep",
     "zero_gradient_share",
@@ -124,3 +129,64 @@ def repeat_difference(network: Model, images: Tensor) -> float:
     """Largest change of a logit between two looks at the same images, in evaluation mode; 0 for a fixed network."""
     with attackable(network) as model:
         return float((model(images) - model(images)).abs().max())
+
+
+@torch.no_grad()
+def label_changes(network: Model, images: Tensor, *, looks: int = 5) -> float:
+    """Share of images whose label is not the same at every one of ``looks`` looks; 0 for a fixed network.
+
+    Raises:
+        UsageError: Fewer than two looks.
+    """
+    if looks < 2:
+        raise UsageError(f"expected looks >= 2, got {looks}")
+    with attackable(network) as model:
+        labels = torch.stack([model(images).argmax(dim=1) for _ in range(looks)])
+    return float((labels != labels[0]).any(dim=0).double().mean())
+
+
+@torch.no_grad()
+def batch_difference(network: Model, images: Tensor) -> float:
+    """How far the rest of the batch moves a logit: its largest change where only a copy stays beside the image.
+
+    >>> class Coupled(torch.nn.Module):
+    ...     def forward(self, images):
+    ...         return (images - images.mean(dim=0)).flatten(1)
+    >>> batch_difference(Coupled(), torch.tensor([[0.0, 1.0], [1.0, 0.0]]))  # beside its copy every logit is 0
+    0.5
+
+    Args:
+        network: Returns raw logits (N, classes).
+        images: (N, ...) in [0, 1], at least 2; each is shown once beside its copy, as alone some networks refuse it.
+
+    Returns:
+        The change as a share of the range of the logits of the batch, from the smallest to the largest. Rounding moves
+        them by less than 0.001; a random network moves them as well.
+    """
+    with attackable(network) as model:
+        together = at_least_float32(model(images))
+        alone = torch.cat([at_least_float32(model(torch.cat([image, image])))[:1] for image in images.split(1)])
+    width = float(together.max() - together.min())
+    return float((together - alone).abs().max()) / width if width > 0.0 else 0.0
+
+
+class _Gradients(TorchFunctionMode):
+    """Counts the calls of ``torch.autograd.grad``, ``backward`` and what is made of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def __torch_function__(self, call: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.calls += call in (torch.autograd.grad, torch.autograd.backward, Tensor.backward)
+        return call(*args, **(kwargs or {}))
+
+
+def inner_gradients(network: Model, images: Tensor) -> float:
+    """How many gradients one forward pass computes: 0, unless the network optimises something at each look.
+
+    A network that is compiled, scripted or exported shows nothing of this.
+    """
+    with differentiating(), attackable(network) as model, _Gradients() as seen:
+        model(images.detach().clone().requires_grad_(True))
+    return float(seen.calls)

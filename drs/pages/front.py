@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 from drs.errors import UsageError
+from drs.evaluation.alarms import CHECKS, KINDS
 from drs.pages.claims import as_markdown, reseeded_markdown
+from drs.pages.markdown import table
 from drs.pages.report import FRAGMENTS
 from drs.paths import project_root
 from drs.study.claims import verdicts
@@ -31,6 +33,12 @@ def fill(text: str, table: str) -> str:
     return f"{before}{BEGIN}\n{table}\n{END}{after}"
 
 
+def alarm_table() -> str:
+    """Every alarm, those about gradients first: what it means and what to do next, as Markdown."""
+    rows = [(check.name, check.meaning, check.remedy) for kind in KINDS for check in CHECKS if check.kind == kind]
+    return table(["alarm", "what it means", "what to do next"], rows)
+
+
 def texts() -> dict[str, str]:
     """What README.md and the files of book/_generated hold, by path from the repository's root.
 
@@ -40,9 +48,10 @@ def texts() -> dict[str, str]:
     """
     found = verdicts()
     generated = {
+        "alarms.md": alarm_table() + "\n",
         "claims.md": as_markdown(found, prefix="../") + "\n",
         "reseeded.md": reseeded_markdown() + "\n",
-    } | {f"report_{table.__name__}.md": table() + "\n" for table in FRAGMENTS}
+    } | {f"report_{fragment.__name__}.md": fragment() + "\n" for fragment in FRAGMENTS}
     readme = fill((project_root() / "README.md").read_text(encoding="utf-8"), as_markdown(found))
     return {"README.md": readme} | {f"book/_generated/{name}": text for name, text in generated.items()}
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from drs.evaluation.alarms import alarms as judged
 from drs.evaluation.alarms import fired
 from drs.pages.figures import style
 from drs.pages.figures.figured import each
@@ -174,7 +175,13 @@ def worst_cases(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def alarms(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
-    """On how many of a variant's networks each alarm fired, one row per alarm, one column per variant."""
+    """On how many of a variant's networks each alarm fired, one row per alarm, one column per variant.
+
+    An alarm whose numbers were measured on no network has no row.
+    """
+    rows_of = [measured(alarm_metrics(row)) for row in frame.to_dict("records")]
+    looked_at = {alarm.name for one in rows_of for alarm in judged(one)}
+    names = [name for name in names if name in looked_at]
     table: dict[str, dict[str, str]] = {}
     for variant, rows in each(frame, "variant"):
         heard = [fired(measured(alarm_metrics(row))) for row in rows.to_dict("records")]

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from drs.errors import UsageError
-from drs.evaluation.alarms import CHECKS, MEANINGS, Curve, Measured, alarms, difference_limit, exceeds_chance, fired
+from drs.evaluation.alarms import CHECKS, KINDS, MEANINGS, Measured, alarms, fired
+from drs.evaluation.limits import Curve, difference_limit, exceeds_chance
 
 BUDGETS = (0.03, 0.05, 0.1)
 
@@ -39,6 +40,12 @@ QUIET = Measured(
     repeat_difference=0.0,
     minimal_median=0.9,
     fixed_median=1.1,
+    silent_success=1 / 300,
+    union_gap=0.02,
+    union_worst=0.4,
+    batch_difference=1e-5,
+    label_changes=0.0,
+    inner_gradients=0.0,
 )
 
 LOUD: dict[str, dict[str, Any]] = {
@@ -58,6 +65,11 @@ LOUD: dict[str, dict[str, Any]] = {
     "temperature matters": {"temperatures": {**QUIET.temperatures, 100.0: 0.42}},
     "minimal norm disagrees": {"minimal_median": 1.2},
     "randomised": {"repeat_difference": 1e-3},
+    "silent success": {"silent_success": 9 / 300},  # what k-WTA does
+    "batch matters": {"batch_difference": 0.02},
+    "labels change": {"label_changes": 1 / 300},
+    "optimises inside": {"inner_gradients": 1.0},
+    "attacks disagree": {"union_gap": 0.06},  # two standard errors of 0.4 over 300 are 0.057
 }
 
 
@@ -86,6 +98,10 @@ def test_each_flaw_fires_its_own_alarm(name: str) -> None:
         ("cross-entropy misleads", {"margin": at(0.74, 0.445, 0.04)}),
         ("temperature matters", {"temperatures": {1.0: 0.5, 10.0: 0.445}}),  # 0.055: two errors of 0.445 are 0.057
         ("minimal norm disagrees", {"minimal_median": math.inf, "fixed_median": math.inf}),
+        ("silent success", {"silent_success": 4 / 300}),  # lower bound 0.0046; 0.0066 for 5
+        ("batch matters", {"batch_difference": 0.01}),
+        ("attacks disagree", {"union_gap": 0.055}),
+        ("attacks disagree", {"union_gap": 0.049, "union_worst": 0.0}),
     ],
 )
 def test_within_the_limit_nothing_fires(name: str, nearly: Mapping[str, Any]) -> None:
@@ -102,6 +118,16 @@ def test_values_and_limits_are_those_of_the_rule() -> None:
     assert limits == {"large budget survives": 0.01, "zero gradients": 0.0, "precision matters": 0.01}
     assert (found["steps not converged"].limit, found["randomised"].limit) == (0.02, 0.0)
     assert all(alarm.meaning == MEANINGS[alarm.name] for alarm in found.values())
+    assert found["silent success"].limit == 0.005
+    assert found["attacks disagree"].limit == pytest.approx(2 * math.sqrt(0.4 * 0.6 / 300))
+    assert {check.kind for check in CHECKS} == set(KINDS)
+
+
+def test_each_check_says_what_to_do_next_in_a_sentence() -> None:
+    remedies = [check.remedy for check in CHECKS]
+    assert len(set(remedies)) == len(CHECKS)
+    assert all(remedy[0].isupper() and remedy.endswith(".") for remedy in remedies)
+    assert [alarm.remedy for alarm in alarms(QUIET)] == remedies
 
 
 @pytest.mark.parametrize("name", ["others", "one_step", "cross_entropy"])

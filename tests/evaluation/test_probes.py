@@ -10,8 +10,11 @@ from torch.nn import functional as F
 from drs.errors import UsageError
 from drs.evaluation.probes import (
     Tempered,
+    batch_difference,
     float64_check,
     gradient_norms,
+    inner_gradients,
+    label_changes,
     repeat_difference,
     temperature_sweep,
     zero_gradient_share,
@@ -108,3 +111,54 @@ def test_a_randomised_network_is_noticed(trained: Network, data: tuple[Tensor, T
 
     assert repeat_difference(trained, data[0]) == 0.0
     assert repeat_difference(Noisy(), data[0]) > 0.1
+
+
+def test_labels_that_change_between_looks_are_counted() -> None:
+    class Flickering(nn.Module):
+        """Even looks give every image class 0, odd ones give class 1 to the first image alone."""
+
+        looks = 0
+
+        def forward(self, images: Tensor) -> Tensor:
+            self.looks += 1
+            logits = torch.tensor([1.0, 0.0]).repeat(len(images), 1)
+            logits[0, 1] += 2.0 * (self.looks % 2)
+            return logits
+
+    images = torch.rand(8, 4)
+    assert label_changes(Flickering(), images) == 1 / 8
+    assert label_changes(nn.Linear(4, 2), images) == 0.0
+    with pytest.raises(UsageError, match="expected looks >= 2, got 1"):
+        label_changes(nn.Linear(4, 2), images, looks=1)
+
+
+def test_the_rest_of_the_batch_is_noticed() -> None:
+    class Coupled(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return images - images.mean(dim=0)
+
+    # mean 0.25: logits -0.25, 0.75, 0 from a range of 1; beside its copy each is 0
+    images = torch.tensor([[0.0, 0.25], [1.0, 0.25], [0.0, 0.25], [0.0, 0.25]])
+    assert batch_difference(Coupled(), images) == 0.75
+    statistics = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Linear(8, 3))
+    assert batch_difference(statistics, torch.rand(6, 4)) < 1e-5
+    none = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8, track_running_stats=False), nn.Linear(8, 3))
+    assert batch_difference(none, torch.rand(6, 4)) > 0.05
+
+
+def test_gradients_inside_the_forward_pass_are_counted(trained: Network) -> None:
+    class Purifying(nn.Module):
+        """Three steps on the image, of each kind in which a gradient can be asked for."""
+
+        def forward(self, images: Tensor) -> Tensor:
+            with torch.enable_grad():
+                moved = images.detach().clone().requires_grad_(True)
+                (gradient,) = torch.autograd.grad(moved.square().sum(), moved)
+                moved.square().sum().backward()
+                torch.autograd.backward(moved.square().sum())
+            return (images - 0.1 * gradient).flatten(1)
+
+    assert inner_gradients(Purifying(), torch.rand(2, 4)) == 3.0
+    assert inner_gradients(trained, torch.rand(2, 1, 28, 28)) == 0.0
+    with torch.no_grad():
+        assert inner_gradients(Purifying(), torch.rand(2, 4)) == 3.0

@@ -265,8 +265,10 @@ def test_the_table_of_alarms_counts_networks() -> None:
     quiet = {"images": 1000.0, "clean": 0.9, "largest_budget": 0.0}
     frame = pd.DataFrame([{"variant": "ce", **quiet}] * 2 + [{"variant": "drs", **quiet}])
     frame.loc[0, "largest_budget"] = 0.5
-    table = tables.alarms(frame, ["large budget survives", "not monotone"])
+    frame["zero_gradient_share"] = 0.0
+    table = tables.alarms(frame, ["large budget survives", "not monotone", "zero gradients"])
     assert list(table.columns) == ["CE", "DRS"]
+    assert list(table.index) == ["large budget survives", "zero gradients", "no alarm at all"]  # no curve was measured
     assert table["CE"].tolist() == ["**1 of 2**", "0 of 2", "1 of 2"]
     assert table["DRS"].tolist() == ["0 of 1", "0 of 1", "1 of 1"]
 

@@ -47,7 +47,7 @@ def stressed(network: Network, source: Network, data: tuple[Tensor, Tensor]) -> 
 def test_a_plain_linear_network_raises_none(linear: Linear, trained: Network, data: tuple[Tensor, Tensor]) -> None:
     metrics = stressed(linear, trained, data)
     found = alarms(measured(metrics))
-    assert [alarm.name for alarm in found] == list(MEANINGS)
+    assert [alarm.name for alarm in found] == list(MEANINGS)[:14]  # the others are an audit's
     assert [alarm.name for alarm in found if alarm.fired] == []
     assert fired(measured(metrics)) == []
     assert metrics["strong_worst@0.1"] <= metrics["strong_worst@0.05"] < metrics["clean"] > 0.7

@@ -1,0 +1,436 @@
+"""What an audit runs, cheapest first, within its time: every stage attacks, notes who fell, and feeds the alarms."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from drs._checks import check_target_range
+from drs._seeding import seeded
+from drs.attacks import APGD, DDN, PGD, Attack, Square, TargetedPGD
+from drs.attacks.balls import random_point
+from drs.attacks.base import distance
+from drs.attacks.models import check_model, differentiating
+from drs.errors import UsageError
+from drs.evaluation.alarms import Measured
+from drs.evaluation.passes import Counted, Passes
+from drs.evaluation.probes import (
+    Tempered,
+    batch_difference,
+    float64_check,
+    inner_gradients,
+    label_changes,
+    repeat_difference,
+    zero_gradient_share,
+)
+
+__all__ = ["Battery", "Ran"]
+
+STEPS = 20
+"""Steps of PGD, unless the stage says otherwise."""
+APGD_STEPS = 100
+FRACTIONS = (0.25, 0.5, 2.0)
+"""Further budgets of the curves, as shares of epsilon."""
+STEP_CURVE = (10, 50, 100)
+RESTARTS = 5
+DRAWS = 10
+"""Random points of the ball of each image."""
+QUERIES = (5000, 2000, 1000, 500, 200, 100)
+"""Of Square: the first number that the time allows."""
+TEMPERATURES = (0.1, 1.0, 100.0, 10_000.0)
+FEW = 16
+"""Images that are shown alone."""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """One attack that ran.
+
+    Attributes:
+        name: Short, for tables.
+        attack: With its hyperparameters, as text.
+        attacked: Images it was run on: those that it could still bring down.
+        fooled: Images it fooled, of these.
+        right: (N,) bool, which images are still right under it alone; None where it saw only what others had left.
+        worst: (N,) bool, which images no attack had fooled after it.
+        seconds: Wall-clock time.
+        passes: Forward and backward passes of single images.
+    """
+
+    name: str
+    attack: str
+    attacked: int
+    fooled: int
+    right: Tensor | None
+    worst: Tensor
+    seconds: float
+    passes: Passes
+
+
+@dataclass
+class Battery:
+    """The attacks and probes on one model. :meth:`run` does everything that the time allows.
+
+    Args:
+        model: Counts its passes; in evaluation mode.
+        images: (N, ...) in [0, 1].
+        labels: (N,).
+        epsilon: Budget.
+        norm: ``"linf"`` or ``"l2"``.
+        seed: Of every attack.
+        batch_size: Images per call of an attack.
+        device: Where each batch is sent; None leaves it.
+        deadline: Of ``time.perf_counter``: no stage begins that is expected to end later.
+
+    Attributes:
+        ran: Attacks on ``epsilon``, in their order.
+        left_out: Stages that did not run, with the reason.
+        curves: Accuracy by budget (as share of epsilon), steps or restarts.
+        felled_by: For each image the attack that fooled it first; "" for none.
+        numbers: What the alarms judge.
+    """
+
+    model: Counted
+    images: Tensor
+    labels: Tensor
+    epsilon: float
+    norm: Literal["linf", "l2"]
+    seed: int
+    batch_size: int
+    device: torch.device | str | None
+    deadline: float
+    ran: list[Ran] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+    curves: dict[str, dict[float, float]] = field(default_factory=dict)
+    felled_by: list[str] = field(default_factory=list)
+    numbers: dict[str, Any] = field(default_factory=dict)
+
+    def run(self, progress: bool = False) -> None:
+        """Every stage, cheapest first; what the time does not allow is in ``left_out``."""
+        self._clean()
+        stages: tuple[tuple[str, float, Callable[[], None]], ...] = (
+            ("probes", 20, self._probes),
+            ("one step", 3, self._one_step),
+            ("noise", DRAWS, self._noise),
+            ("PGD on the margin", 3 * STEPS, lambda: self._main("margin")),
+            ("PGD on cross-entropy", 3 * STEPS, lambda: self._main("ce")),
+            ("silent success", 6 * STEPS, self._silent),
+            ("largest budget", 6 * STEPS, self._largest),
+            ("targeted PGD", 0, self._targeted),
+            ("APGD", 0, lambda: self._apgd("APGD", 0)),
+            ("targeted APGD", 0, lambda: self._apgd("targeted APGD", min(9, self.logits.shape[1] - 1))),
+            ("black box", 0, self._black_box),
+            ("restarts", 0, self._restarts),
+            ("curve over epsilon", (6 * STEPS + 3) * len(FRACTIONS), self._budgets),
+            ("float64", 9 * STEPS, self._float64),
+            ("other temperatures", 3 * STEPS * len(TEMPERATURES), self._temperatures),
+            ("smallest distance", 300, self._distances),
+            ("curve over steps", 3 * sum(STEP_CURVE), self._steps),
+        )
+        for name, cost, stage in tqdm(stages, unit="stage", disable=not progress):
+            if cost and not self._affordable(name, cost * len(self.attackable)):
+                continue
+            began, before, rows = time.perf_counter(), self.model.passes.copy(), len(self.ran)
+            stood = self.standing.clone()
+            try:
+                stage()
+            except (UsageError, RuntimeError, TypeError, NotImplementedError) as error:
+                if name in ("one step", "PGD on the margin") and isinstance(error, UsageError):
+                    raise  # what the model cannot do at all is the user's to know
+                self.left_out[name] = f"it failed on this model: {first_line(error)}"
+            fell = int(stood.sum() - self.standing.sum())
+            if fell and len(self.ran) == rows:  # a stage of several attacks
+                spent, seconds = self.model.passes - before, time.perf_counter() - began
+                self.ran.append(Ran(name, name, int(stood.sum()), fell, None, self.standing.clone(), seconds, spent))
+
+    # --- bookkeeping
+
+    def _clean(self) -> None:
+        started = time.perf_counter()
+        first = self.images[:8].to(self.device)
+        try:
+            check_model(self.model, first, self.labels[:8].to(self.device), differentiable=False)
+        except UsageError:
+            raise
+        except Exception as error:  # a stranger's model
+            raise UsageError(
+                f"the model fails on a batch of shape {tuple(first.shape)}: {first_line(error)}; "
+                "it has to take batches of any size"
+            ) from error
+        with torch.no_grad():
+            parts = self.images.split(self.batch_size)
+            self.logits = torch.cat([self.model(part.to(self.device)).cpu() for part in parts])
+        check_target_range(self.labels, self.logits.shape[1])
+        self.seconds_spent, self.predicted = time.perf_counter() - started, self.logits.argmax(dim=1)
+        self.right = self.predicted == self.labels
+        self.attackable = self.right.nonzero().squeeze(1)
+        self.white, self.standing = self.right.clone(), self.right.clone()
+        self.nearest = torch.where(self.right, math.inf, 0.0)
+        self.felled_by = ["" if right else "clean" for right in self.right.tolist()]
+
+    def seconds_for(self, units: float) -> float:
+        """Expected time of so many forward passes of an image; a backward pass counts as two."""
+        done = self.model.passes.forward + 2 * self.model.passes.backward
+        return units * self.seconds_spent / max(1, done)
+
+    def _affordable(self, name: str, units: float) -> bool:
+        needed, left = self.seconds_for(units), self.deadline - time.perf_counter()
+        if needed <= left:
+            return True
+        self.left_out[name] = f"about {needed:.0f} s were needed and {max(0.0, left):.0f} s were left"
+        return False
+
+    def _attack(self, attack: Attack, rows: Tensor, *, within: bool = True, model: Any = None) -> Tensor:
+        """(N,) bool: fooled. ``within``: the attack keeps the budget, so its successes move ``nearest``."""
+        fooled, started = torch.zeros_like(self.right), time.perf_counter()
+        for part in rows.split(self.batch_size):
+            x, y = self.images[part].to(self.device), self.labels[part].to(self.device)
+            found = attack(self.model if model is None else model, x, y)
+            fooled[part] = found.success.cpu()
+            if within:
+                length = distance(found.inputs, x, "l2").cpu()
+                reached = torch.where(found.success.cpu(), length, math.inf)
+                self.nearest[part] = torch.minimum(self.nearest[part], reached)
+        self.seconds_spent += time.perf_counter() - started
+        return fooled
+
+    def note(self, name: str, attack: Attack, rows: Tensor | None = None, *, gradients: bool = True) -> Tensor:
+        """Run an attack of budget epsilon, on all images (None) or those of ``rows``; (N,) bool: still right."""
+        started, before = time.perf_counter(), self.model.passes.copy()
+        fooled = self._attack(attack, self.attackable if rows is None else rows)
+        self._felled(name, fooled, gradients=gradients)
+        alone = self.right & ~fooled if rows is None else None
+        count = len(self.attackable if rows is None else rows)
+        seconds, spent = time.perf_counter() - started, self.model.passes - before
+        self.ran.append(Ran(name, repr(attack), count, int(fooled.sum()), alone, self.standing.clone(), seconds, spent))
+        return self.right & ~fooled
+
+    def _felled(self, name: str, fooled: Tensor, *, gradients: bool) -> None:
+        for row in (fooled & self.standing).nonzero().squeeze(1).tolist():
+            self.felled_by[row] = name
+        self.standing &= ~fooled
+        if gradients:
+            self.white &= ~fooled
+
+    @staticmethod
+    def share(chosen: Tensor) -> float:
+        return float(chosen.double().mean())
+
+    def made(self, kind: type[Attack], **options: Any) -> Attack:
+        """An attack with this battery's budget, norm and seed, unless told otherwise.
+
+        Raises:
+            UsageError: An attack that has no form in this norm.
+        """
+        given: dict[str, Any] = {"epsilon": self.epsilon, "seed": self.seed} | options
+        if "norm" in {each.name for each in fields(kind)}:
+            given["norm"] = self.norm
+        elif self.norm != "linf":
+            raise UsageError(f"{kind.__name__} has no form in {self.norm}")
+        return kind(**given)
+
+    def pgd(self, objective: str = "margin", **options: Any) -> Attack:
+        """PGD with :data:`STEPS` steps, unless told otherwise."""
+        return self.made(PGD, **{"steps": STEPS, "objective": objective} | options)
+
+    def one_step(self, epsilon: float) -> Attack:
+        """FGSM, in either norm: one step of size epsilon from the image."""
+        return self.pgd("ce", epsilon=epsilon, steps=1, step_size=epsilon, random_start=False, keep="last")
+
+    # --- stages
+
+    def _probes(self) -> None:
+        images = self.images[: self.batch_size].to(self.device)
+        started = time.perf_counter()
+        repeat = repeat_difference(self.model, images)
+        self.numbers |= {"repeat_difference": repeat, "label_changes": label_changes(self.model, images)}
+        self.numbers["inner_gradients"] = inner_gradients(self.model, images[:2])
+        parts = zip(self.images.split(self.batch_size), self.labels.split(self.batch_size))
+        zero = [
+            zero_gradient_share(self.model, x.to(self.device), y.to(self.device)) * len(y) / len(self.labels)
+            for x, y in parts
+        ]
+        self.numbers["zero_gradient_share"] = sum(zero)
+        if repeat == 0.0 and len(images) > 1:  # randomness would look the same
+            try:
+                self.numbers["batch_difference"] = batch_difference(self.model, images[:FEW])
+            except RuntimeError as error:
+                self.left_out["image alone"] = f"the model refuses a batch of two: {first_line(error)}"
+        self.seconds_spent += time.perf_counter() - started
+
+    def _one_step(self) -> None:
+        self.alone = {"one step": self.note("one step", self.one_step(self.epsilon))}
+
+    def _noise(self) -> None:
+        """Random points have no gradient: they count for the worst case and not as gradient attacks."""
+        started, before, fooled = time.perf_counter(), self.model.passes.copy(), torch.zeros_like(self.right)
+        for part in self.attackable.split(self.batch_size):
+            x, y = self.images[part].to(self.device), self.labels[part].to(self.device)
+            with seeded(self.seed, x.device), torch.no_grad():
+                for _ in range(DRAWS):
+                    fooled[part] |= (self.model(random_point(x, self.epsilon, self.norm)).argmax(dim=1) != y).cpu()
+        self.noise = fooled
+        self._felled("noise", fooled, gradients=False)
+        seconds, spent = time.perf_counter() - started, self.model.passes - before
+        self.seconds_spent += seconds
+        name = f"{DRAWS} random points (epsilon={self.epsilon:.6g}, norm={self.norm!r})"
+        left = self.right & ~fooled
+        self.ran.append(
+            Ran("noise", name, len(self.attackable), int(fooled.sum()), left, self.standing.clone(), seconds, spent)
+        )
+
+    def _main(self, objective: str) -> None:
+        name = "PGD on the margin" if objective == "margin" else "PGD on cross-entropy"
+        self.alone[objective] = self.note(name, self.pgd(objective))
+        if objective == "margin":
+            return
+        for key, field_ in (("one step", "one_step"), ("ce", "cross_entropy"), ("margin", "margin")):
+            if key in self.alone:
+                self.numbers[field_] = {1.0: self.share(self.alone[key])}
+
+    def _silent(self) -> None:
+        """The same steps with the same seed, kept to the end: who was fooled on the way only."""
+        shares = []
+        for objective in ("margin", "ce"):
+            if objective in self.alone:
+                last = self._attack(self.pgd(objective, keep="last"), self.attackable)
+                shares.append(self.share(self.right & ~self.alone[objective] & ~last))
+        self.numbers["silent_success"] = max(shares, default=None)
+
+    def _largest(self) -> None:
+        """Half the range in every pixel: in L2 the length of that change."""
+        largest = 0.5 if self.norm == "linf" else 0.5 * math.sqrt(self.images[0].numel())
+        fooled = torch.zeros_like(self.right)
+        for objective in ("ce", "margin"):
+            fooled |= self._attack(self.pgd(objective, epsilon=largest), self.attackable, within=False)
+        self.numbers["largest_budget"] = self.share(self.right & ~fooled)
+
+    def _left(self) -> Tensor:
+        return self.standing.nonzero().squeeze(1)
+
+    def _targeted(self) -> None:
+        rows, targets = self._left(), min(9, self.logits.shape[1] - 1)
+        if len(rows) and self._affordable("targeted PGD", 3.0 * STEPS * targets * len(rows)):
+            attack = self.made(TargetedPGD, steps=STEPS, targets=targets)
+            self.note("targeted PGD", attack, rows)
+
+    def _apgd(self, name: str, targets: int) -> None:
+        rows = self._left()
+        if len(rows) and self._affordable(name, 3.0 * APGD_STEPS * max(1, targets) * len(rows)):
+            self.note(name, self.made(APGD, steps=APGD_STEPS, objective="margin", targets=targets), rows)
+
+    def _black_box(self) -> None:
+        """Every image that no gradient attack fooled: what Square fools of these, nothing else had found."""
+        rows = self.white.nonzero().squeeze(1)
+        left = 0.5 * (self.deadline - time.perf_counter())
+        fits = [q for q in QUERIES if self.seconds_for(q * len(rows)) <= left]
+        if not fits:
+            self._affordable("black box", 2.0 * QUERIES[-1] * len(rows))
+            return
+        attack = self.made(Square, queries=fits[0])
+        standing = self.white.clone()
+        right = self.note("black box", attack, rows, gradients=False)
+        self.numbers["only_black_box"] = {1.0: self.share(standing & ~right)}
+
+    def _restarts(self) -> None:
+        """One run after the other, each on what the runs before have left."""
+        still, curve = self.right.clone(), {}
+        for restart in range(RESTARTS):
+            rows = still.nonzero().squeeze(1)
+            if not self._affordable("restarts", 3.0 * STEPS * len(rows)):
+                break
+            attack = self.pgd("margin", seed=self.seed + 1 + restart)
+            fooled = self._attack(attack, rows)
+            self._felled("restarts", fooled, gradients=True)
+            still &= ~fooled
+            curve[float(restart + 1)] = self.share(still)
+        self.curves["restarts"] = curve
+        self.numbers["restarts"] = curve
+
+    def _budgets(self) -> None:
+        """Every attack at every budget on every image, so that a rise of a curve would be seen."""
+        attacks: dict[str, Callable[[float], Attack]] = {
+            "one step": self.one_step,
+            "ce": lambda e: self.pgd("ce", epsilon=e),
+            "margin": lambda e: self.pgd("margin", epsilon=e),
+        }
+        for name, make in attacks.items():
+            curve = {1.0: self.share(self.alone[name])} if name in self.alone else {}
+            for fraction in FRACTIONS:
+                fooled = self._attack(make(fraction * self.epsilon), self.attackable, within=fraction <= 1.0)
+                if fraction <= 1.0:
+                    self._felled(f"{name}, smaller budget", fooled, gradients=True)
+                curve[fraction] = self.share(self.right & ~fooled)
+            self.curves[f"epsilon, {name}"] = {0.0: self.share(self.right)} | dict(sorted(curve.items()))
+            key = {"one step": "one_step", "ce": "cross_entropy", "margin": "margin"}[name]
+            self.numbers[key] = dict(sorted(curve.items()))
+
+    def _float64(self) -> None:
+        if self.norm != "linf":
+            self.left_out["float64"] = "it is measured in L-inf only"
+            return
+        started = time.perf_counter()
+        single, double, weight = 0.0, 0.0, 1.0 / max(1, len(self.attackable))
+        for part in self.attackable.split(self.batch_size):
+            x, y = self.images[part].to(self.device), self.labels[part].to(self.device)
+            one, two = float64_check(self.model, x, y, epsilon=self.epsilon, steps=STEPS)
+            single, double = single + one * len(part) * weight, double + two * len(part) * weight
+        scale = len(self.attackable) / len(self.labels)
+        self.numbers["float64_difference"] = abs(single - double) * scale
+        self.seconds_spent += time.perf_counter() - started
+
+    def _temperatures(self) -> None:
+        found = {}
+        for temperature in TEMPERATURES:
+            with differentiating():
+                fooled = self._attack(self.pgd("ce"), self.attackable, model=Tempered(self.model, temperature))
+            self._felled("other temperatures", fooled, gradients=True)
+            found[temperature] = self.share(self.right & ~fooled)
+        self.numbers["temperatures"] = found
+
+    def _distances(self) -> None:
+        """DDN's median distance and that of the nearest adversarial of all others, over the images that are right."""
+        fixed = self.nearest.clone()
+        smallest = torch.where(self.right, math.inf, 0.0)
+        for part in self.attackable.split(self.batch_size):
+            x, y = self.images[part].to(self.device), self.labels[part].to(self.device)
+            found = DDN(steps=100, seed=self.seed)(self.model, x, y)
+            smallest[part] = torch.where(found.success, found.distances, math.inf).cpu()
+            if self.norm == "l2":
+                inside = torch.zeros_like(self.right)
+                inside[part] = (found.success & (found.distances <= self.epsilon)).cpu()
+                self._felled("DDN", inside, gradients=True)
+        median = {"minimal_median": smallest, "fixed_median": fixed}
+        self.numbers |= {k: float(v.sort().values[len(v) // 2]) for k, v in median.items()}
+
+    def _steps(self) -> None:
+        curve = {}
+        for steps in STEP_CURVE:
+            fooled = self._attack(self.pgd("margin", steps=steps), self.attackable)
+            self._felled(f"{steps} steps", fooled, gradients=True)
+            curve[float(steps)] = self.share(self.right & ~fooled)
+        self.curves["steps"] = curve
+        self.numbers["steps"] = (curve,)
+
+    def measured(self) -> Measured:
+        """What the alarms judge, once :meth:`run` is over."""
+        numbers = dict(self.numbers)
+        if hasattr(self, "noise"):
+            numbers["only_noise"] = {1.0: self.share(self.white & self.noise)}
+        everywhere = [one.right for one in self.ran if one.right is not None and one.name != "noise"]
+        if len(everywhere) > 2:
+            worst = self.share(torch.stack(everywhere).all(dim=0))
+            numbers |= {"union_worst": worst, "union_gap": min(map(self.share, everywhere)) - worst}
+        return Measured(images=float(len(self.labels)), **numbers)
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error, at most 200 characters; its kind where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

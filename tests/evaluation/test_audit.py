@@ -1,0 +1,262 @@
+"""An audit: its numbers in a closed form, the headline under each kind of alarm, the record, and the page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import drs
+from drs.errors import RecordError, UsageError
+from drs.evaluation import stages
+from drs.evaluation.alarms import CHECKS
+from drs.evaluation.audit import Audit, audit
+from drs.evaluation.audit_page import page
+from drs.evaluation.passes import Counted
+from drs.training.datasets import Dataset
+from tests.evaluation.masked import Linear, Loud, Quantised
+
+
+class Threshold(nn.Module):
+    """Two classes: the first pixel against 0.5. Under L-inf budget e an image falls exactly if it is within e of it."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        gap = images.flatten(1)[:, 0] - 0.5
+        return torch.stack([gap, -gap], dim=1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_queries() -> Iterator[None]:
+    """Square asks 200 times and APGD takes 20 steps: seconds instead of half a minute."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stages, "QUERIES", (200, 100))
+        patch.setattr(stages, "APGD_STEPS", 20)
+        yield
+
+
+@pytest.fixture(scope="module")
+def row() -> tuple[Tensor, Tensor]:
+    """Eight images with gaps of 0.05 to 0.4, all of class 0, and one that the network gets wrong as it is."""
+    images = torch.full((9, 1, 4, 4), 0.5)
+    images[:8, 0, 0, 0] = 0.5 + torch.linspace(0.05, 0.4, 8)
+    images[8, 0, 0, 0] = 0.2
+    return images, torch.zeros(9, dtype=torch.int64)
+
+
+@pytest.fixture(scope="module")
+def plain(row: tuple[Tensor, Tensor]) -> Audit:
+    return audit(Threshold(), *row, epsilon=0.13, minutes=1, name="<a & b>")
+
+
+def test_a_network_with_a_closed_form(plain: Audit) -> None:
+    assert (plain.clean.count, plain.worst.count, plain.worst.total) == (8, 6, 9)
+    assert plain.trust == "ok"
+    assert plain.headline == f"robust accuracy at most {plain.worst}"
+    assert [a.name for a in plain.fired] == []
+    assert plain.felled_by == ("one step", "one step", "", "", "", "", "", "", "clean")
+    first = plain.lines[0]
+    assert (first.name, first.attacked, first.fooled, first.accuracy) == ("one step", 8, 2, plain.worst)
+    by_budget = [(round(p.at, 6), p.accuracy.count) for p in plain.curves["epsilon, margin"]]
+    assert by_budget == [(0.0, 8), (0.0325, 8), (0.065, 7), (0.13, 6), (0.26, 3)]
+    assert [(p.at, p.accuracy.count) for p in plain.curves["restarts"]] == [(float(n), 6) for n in range(1, 6)]
+    assert {alarm.name for alarm in plain.alarms} == {c.name for c in CHECKS} - {"transfer wins"}
+    assert plain.left_out == {}
+    assert drs.audit is audit
+
+
+def test_passes_are_counted() -> None:
+    model = Counted(Threshold())
+    images = torch.rand(5, 4, requires_grad=True)
+    model(images).sum().backward()
+    with torch.no_grad():
+        model(images[:2])
+    assert (model.passes.forward, model.passes.backward) == (7, 5)
+    assert torch.equal(images.grad[:, 1:], torch.zeros(5, 3)) if images.grad is not None else False
+
+
+def test_one_step_costs_what_it_costs(plain: Audit) -> None:
+    """8 images: the look of the front door, one step with its gradient, the judgement."""
+    assert (plain.lines[0].forward, plain.lines[0].backward) == (24, 8)
+    assert plain.forward > sum(line.forward for line in plain.lines)
+
+
+@pytest.fixture(scope="module")
+def data(digits: Dataset) -> tuple[Tensor, Tensor]:
+    return digits.test.first(30).to_float()
+
+
+@pytest.fixture(scope="module")
+def linear(mnist5k: Dataset) -> Linear:
+    return Linear(*mnist5k.train.to_float())
+
+
+def names(found: Audit) -> set[str]:
+    return {alarm.name for alarm in found.fired}
+
+
+def test_a_healthy_network_raises_none(linear: Linear, data: tuple[Tensor, Tensor]) -> None:
+    found = audit(linear, *data, epsilon=0.05, minutes=1)
+    assert names(found) == set()
+    assert found.worst.value < found.clean.value
+
+
+def test_masked_networks_raise_alarms_and_lose_their_headline(linear: Linear, data: tuple[Tensor, Tensor]) -> None:
+    loud = audit(Loud(linear), *data, epsilon=0.05, minutes=1)
+    assert {"zero gradients", "cross-entropy misleads"} <= names(loud)
+    assert (loud.trust, loud.headline) == ("not trustworthy", "upper bound, not trustworthy")
+    quantised = audit(Quantised(linear), *data, epsilon=0.05, minutes=1)
+    assert {"zero gradients", "large budget survives"} <= names(quantised)
+    assert quantised.headline == "upper bound, not trustworthy"
+
+
+class Noisy(Threshold):
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images) + 0.3 * torch.randn(len(images), 1) * torch.tensor([1.0, -1.0])
+
+
+class Coupled(Threshold):
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images - images.mean(dim=0) + 0.5)
+
+
+class Purifying(Threshold):
+    def forward(self, images: Tensor) -> Tensor:
+        with torch.enable_grad():
+            moved = images.detach().clone().requires_grad_(True)
+            (gradient,) = torch.autograd.grad((moved - 0.5).square().sum(), moved)
+        return super().forward(images - 0.1 * gradient)
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        (Noisy(), {"randomised", "labels change"}),
+        (Coupled(), {"batch matters"}),
+        (Purifying(), {"optimises inside"}),
+    ],
+)
+def test_new_alarms_on_the_networks_they_are_for(
+    model: nn.Module, expected: set[str], row: tuple[Tensor, Tensor]
+) -> None:
+    found = audit(model, *row, epsilon=0.05, minutes=1)
+    assert expected <= names(found)
+    assert found.trust == "not trustworthy"
+
+
+def test_without_time_nothing_is_claimed_and_what_was_left_out_is_said(row: tuple[Tensor, Tensor]) -> None:
+    found = audit(Threshold(), *row, epsilon=0.13, minutes=1e-9)
+    assert found.lines == ()
+    assert found.trust == "not measured"
+    assert "PGD on the margin" in found.left_out
+    assert re.fullmatch(r"about \d+ s were needed and 0 s were left", found.left_out["PGD on the margin"])
+    assert found.clean.count == 8
+
+
+def test_alarms_about_one_objective_or_convergence_are_told_from_those_about_gradients(plain: Audit) -> None:
+    def firing(name: str) -> Audit:
+        alarms = tuple(replace(alarm, fired=alarm.name == name) for alarm in plain.alarms)
+        return replace(plain, alarms=alarms)
+
+    assert firing("cross-entropy misleads").trust == "ok"
+    assert firing("steps not converged").headline == "upper bound, not converged"
+    assert firing("silent success").headline == "upper bound, not trustworthy"
+    assert "Next: Double the steps" in repr(firing("steps not converged"))
+
+
+def test_other_bounds_are_the_same_problem(row: tuple[Tensor, Tensor], plain: Audit) -> None:
+    class Wide(Threshold):
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward((images + 1) / 2)
+
+    images, labels = row
+    found = audit(Wide(), 2 * images - 1, labels, epsilon=0.26, bounds=(-1.0, 1.0), minutes=1)
+    assert (found.clean, found.worst) == (plain.clean, plain.worst)
+    assert found.epsilon == 0.26
+
+
+def test_the_record_comes_back_as_it_was(plain: Audit, tmp_path: Path) -> None:
+    assert plain.save(tmp_path / "new" / "report") == tmp_path / "new" / "report" / "audit.html"
+    assert Audit.load(tmp_path / "new" / "report" / "audit.json") == plain
+    (tmp_path / "torn.json").write_text("{")
+    with pytest.raises(RecordError, match=r"cannot read .*torn\.json as the record of an audit"):
+        Audit.load(tmp_path / "torn.json")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="expected a folder that can be written"):
+        plain.save(tmp_path / "file")
+
+
+class Reader(HTMLParser):
+    """Open tags, in order; fails where a tag is closed that is not the last opened."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_well_formed_escaped_and_asks_for_nothing(plain: Audit) -> None:
+    text = page(plain)
+    reader = Reader()
+    reader.feed(text)
+    assert reader.open == []
+    assert not [a for _, a in reader.seen if {"src", "href", "xlink:href"} & set(a)]
+    assert "url(" not in text
+    assert "http" not in text
+    assert "<a & b>" not in text
+    assert "<h1>Audit of &lt;a &amp; b&gt;</h1>" in text
+    assert all(a.get("scope") in ("col", "row") for tag, a in reader.seen if tag == "th")
+    drawn = [a["aria-label"] or "" for tag, a in reader.seen if tag == "svg"]
+    assert len(drawn) == 3
+    assert "0.667 at 0.13" in drawn[0]
+    assert "Robust accuracy at most 0.667" in text
+    alarmed = replace(plain, alarms=tuple(replace(alarm, fired=True) for alarm in plain.alarms))
+    told = page(alarmed)
+    assert "Upper bound, not trustworthy" in told
+    assert "obust accuracy at most" not in told
+    assert told.count("Next step.") == len(plain.alarms)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"epsilon": 0.0}, "expected epsilon > 0, got 0"),
+        ({"minutes": 0.0}, "expected minutes > 0, got 0"),
+        ({"norm": "l1"}, "unknown norm 'l1': expected one of l2, linf"),
+        ({"batch_size": 0}, "expected batch_size >= 1, got 0"),
+        ({"bounds": (1.0, 0.0)}, r"expected bounds \(low, high\) with low < high"),
+    ],
+)
+def test_wrong_options_are_one_sentence(options: dict[str, object], sentence: str, row: tuple[Tensor, Tensor]) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        audit(Threshold(), *row, **({"epsilon": 0.1} | options))  # type: ignore[arg-type]
+
+
+def test_models_and_images_that_do_not_fit_are_one_sentence(row: tuple[Tensor, Tensor]) -> None:
+    images, labels = row
+    with pytest.raises(UsageError, match=r"the model fails on a batch of shape \(8, 1, 4, 4\): .*mat1 and mat2"):
+        audit(nn.Linear(3, 2), images, labels, epsilon=0.1)
+    with pytest.raises(UsageError, match="got probabilities"):
+        audit(nn.Sequential(Threshold(), nn.Softmax(dim=1)), images, labels, epsilon=0.1)
+    with pytest.raises(UsageError, match=r"expected labels in \[0, 1\], got 5"):
+        audit(Threshold(), images, labels + 5, epsilon=0.1)
+    with pytest.raises(UsageError, match=r"expected pixels in \[0, 1\]"):
+        audit(Threshold(), images + 1, labels, epsilon=0.1)
+    with pytest.raises(UsageError, match="expected at least one example, got none"):
+        audit(Threshold(), images[:0], labels[:0], epsilon=0.1)
