@@ -6,6 +6,7 @@ Nothing here waits for a GPU, except :func:`check_images`.
 from __future__ import annotations
 
 import numbers
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -103,6 +104,8 @@ def check_images(inputs: Tensor, labels: Tensor, bounds: tuple[float, float] = (
     Raises:
         UsageError: No tensors, shapes or devices that do not belong together, NaN, or pixels outside the bounds.
     """
+    if not (isinstance(bounds, tuple | list) and len(bounds) == 2 and all(isinstance(bound, Real) for bound in bounds)):
+        raise UsageError(f"expected bounds as two numbers, (low, high), got {bounds!r}")
     floor, ceiling = bounds
     if not -float("inf") < floor < ceiling < float("inf"):
         raise UsageError(f"expected bounds (low, high) with low < high, got {bounds}")
@@ -135,7 +138,7 @@ def check_images(inputs: Tensor, labels: Tensor, bounds: tuple[float, float] = (
         )
     if low < floor or high > ceiling:
         inputs = inputs.clamp(floor, ceiling)
-    if bounds != (0.0, 1.0):
+    if (floor, ceiling) != (0.0, 1.0):
         inputs = ((inputs - floor) / (ceiling - floor)).clamp(0.0, 1.0)
     inputs, labels = (values.clone() if values.is_inference() else values for values in (inputs, labels))
     return inputs, labels

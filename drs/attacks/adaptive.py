@@ -23,8 +23,8 @@ import torch
 from torch import Tensor, nn
 
 from drs.attacks.ascent import ascend, steepest_step
-from drs.attacks.balls import random_point
 from drs.attacks.base import Attack, per_image
+from drs.attacks.noise import uniform_noise
 from drs.attacks.objectives import margin
 from drs.errors import UsageError
 
@@ -85,7 +85,7 @@ class _AdaptivePGD(Attack):
         return ascend(
             look,
             inputs,
-            start=random_point(inputs, self.epsilon, "linf") if self.random_start else inputs,
+            start=uniform_noise(inputs, self.epsilon).clamp(0.0, 1.0) if self.random_start else inputs,
             epsilon=self.epsilon,
             alpha=2.5 * self.epsilon / self.steps if self.step_size is None else self.step_size,
             steps=self.steps,

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from drs.attacks.balls import Norm, steepest
 from drs.attacks.base import per_image, project
 from drs.attacks.objectives import Objective
+from drs.errors import UsageError
 
 __all__ = ["Keep", "Look", "Trace", "ascend", "raising", "steepest_step"]
 
@@ -37,7 +38,7 @@ class Trace:
 
     Attributes:
         runs: (values, fooled) of every run, (looks, n) each: one run for each batch and restart. A restart looks only
-            at the images that still stand.
+            at the images that still stand. A second call of the attack adds its runs after these.
     """
 
     runs: list[tuple[Tensor, Tensor]] = field(default_factory=list)
@@ -45,12 +46,17 @@ class Trace:
     @property
     def values(self) -> Tensor:
         """(looks, N), the objective of the first run, on the device of the images."""
-        return self.runs[0][0]
+        return self._first()[0]
 
     @property
     def fooled(self) -> Tensor:
         """(looks, N) bool: whether the iterate of the first run fooled the model."""
-        return self.runs[0][1]
+        return self._first()[1]
+
+    def _first(self) -> tuple[Tensor, Tensor]:
+        if not self.runs:
+            raise UsageError("expected a trace of at least one step, got none: attack with epsilon > 0 first")
+        return self.runs[0]
 
 
 def ascend(

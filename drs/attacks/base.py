@@ -14,6 +14,8 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import partial
+from numbers import Integral, Real
 from typing import ClassVar
 
 import torch
@@ -25,7 +27,17 @@ from drs._seeding import seeded
 from drs.attacks.models import Model, Ranged, Widened, attackable, check_model, differentiating
 from drs.errors import UsageError
 
-__all__ = ["TOLERANCE", "Adversarials", "Attack", "distance", "per_image", "project", "round_towards"]
+__all__ = [
+    "TOLERANCE",
+    "Adversarials",
+    "Attack",
+    "check_count",
+    "distance",
+    "mean_logits",
+    "per_image",
+    "project",
+    "round_towards",
+]
 
 TOLERANCE = 1e-6
 """What rounding may add to a budget."""
@@ -141,24 +153,31 @@ class Attack(ABC):
                 bounds (0, 255) an epsilon of 8 / 255 allows 8.
 
         Raises:
-            UsageError: Wrong shapes, labels out of range, NaN, pixels outside the bounds, a negative budget, or a model
-                that returns probabilities, a single logit, no logits, or logits without a gradient.
+            UsageError: Wrong shapes, labels out of range, NaN, pixels outside the bounds, a negative budget, half
+                precision in another range than [0, 1], or a model that returns probabilities, NaN, a single logit, no
+                logits, or logits without a gradient.
         """
-        if batch_size is not None and batch_size < 1:
-            raise UsageError(f"expected batch_size >= 1, got {batch_size}")
+        if batch_size is not None:
+            check_count("batch_size", batch_size)
         self._check_budget()
         with differentiating(), attackable(model) as network:
             inputs, labels = check_images(inputs, labels, bounds)
-            if bounds != (0.0, 1.0):
+            if tuple(bounds) != (0.0, 1.0):
                 if self.opens_model:
                     raise UsageError(f"expected pixels in [0, 1] for {type(self).__name__}, got bounds {bounds}")
+                if inputs.dtype in HALF:  # rounding in another range would go beyond the budget
+                    raise UsageError(
+                        f"expected float32 or float64 images for bounds {bounds}, got {inputs.dtype}: "
+                        "convert the model and the images, or pass images in [0, 1]"
+                    )
                 network = Ranged(network, *bounds)
             size = batch_size or max(1, len(inputs))
             batches = list(zip(inputs.detach().split(size), labels.split(size)))
             with seeded(self.seed, inputs.device):
+                outputs = self._check_model(network, inputs.detach(), labels)
                 bar = tqdm(batches, desc=type(self).__name__, unit="batch", disable=not progress, leave=False)
-                found = _joined([self._attack(network, x, y) for x, y in bar])
-        if bounds == (0.0, 1.0):
+                found = _joined([self._attack(network, x, y, outputs.dtype) for x, y in bar])
+        if tuple(bounds) == (0.0, 1.0):
             return found
         low, high = bounds
         moved = (found.inputs * (high - low) + low).clamp(low, high)
@@ -168,12 +187,15 @@ class Attack(ABC):
         epsilon = self.budget
         if epsilon is None:
             return
+        if isinstance(epsilon, bool) or not isinstance(epsilon, Real | Tensor):
+            raise UsageError(f"expected a number as epsilon, got {epsilon!r}")
         if self.norm == "linf" and not 0.0 <= epsilon <= 1.0:
             raise UsageError(f"expected epsilon in [0, 1], got {epsilon}")
         if not 0.0 <= epsilon < math.inf:
             raise UsageError(f"expected a finite epsilon >= 0, got {epsilon}")
 
-    def _attack(self, network: nn.Module, inputs: Tensor, labels: Tensor) -> Adversarials:
+    def _check_model(self, network: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+        """Refuse a model, or the labels of any batch, before the first batch is attacked; the first logits."""
         unmoved, dtype = self.budget == 0.0 or len(inputs) == 0, inputs.dtype
         outputs = check_model(network, inputs, labels, differentiable=self.differentiates and not unmoved)
         for kind in (dtype, outputs.dtype):
@@ -182,7 +204,11 @@ class Attack(ABC):
                     f"expected float32 or float64 images and logits for {type(self).__name__}, got {kind}: "
                     "convert the model and the images, and leave torch.autocast"
                 )
-        if dtype in HALF or outputs.dtype in HALF:
+        return outputs
+
+    def _attack(self, network: nn.Module, inputs: Tensor, labels: Tensor, logits_dtype: torch.dtype) -> Adversarials:
+        unmoved, dtype = self.budget == 0.0 or len(inputs) == 0, inputs.dtype
+        if dtype in HALF or logits_dtype in HALF:
             network, inputs = Widened(network, dtype), at_least_float32(inputs)
         perturbed = inputs if unmoved else self.perturb(network, inputs, labels).detach()
         if self.budget is not None:
@@ -191,13 +217,30 @@ class Attack(ABC):
         if dtype in HALF:
             perturbed = perturbed.to(dtype) if self.budget is None else round_towards(inputs, perturbed, dtype)
         with torch.no_grad():
-            logits = network(perturbed)
-            for _ in range(self.looks - 1):
-                logits = logits + network(perturbed)
-            logits = logits / self.looks if self.looks > 1 else logits
+            logits = mean_logits(network, perturbed, self.looks)
             success = self.succeeded(network, inputs, logits, labels)
         distances = distance(at_least_float32(perturbed), inputs, self.norm)
         return Adversarials(perturbed, success, distances, logits, self.norm)
+
+
+def mean_logits(model: nn.Module, images: Tensor, looks: int) -> Tensor:
+    """The mean of the logits (N, classes) over ``looks`` forward passes; of one pass, the logits as they are."""
+    logits: Tensor = model(images)
+    for _ in range(looks - 1):
+        logits = logits + model(images)
+    return logits / looks if looks > 1 else logits
+
+
+def check_count(name: str, count: int) -> None:
+    """Refuse what is no whole number from 1 on.
+
+    Raises:
+        UsageError: Another number, or something that is none.
+    """
+    if isinstance(count, bool) or not isinstance(count, Integral):
+        raise UsageError(f"expected a whole number as {name}, got {count!r}")
+    if count < 1:
+        raise UsageError(f"expected {name} >= 1, got {count}")
 
 
 def round_towards(inputs: Tensor, perturbed: Tensor, dtype: torch.dtype) -> Tensor:
@@ -241,4 +284,6 @@ def _joined(parts: Sequence[Adversarials]) -> Adversarials:
 
 def _shown(value: object) -> str:
     """A hyperparameter in a repr; a function by its name."""
+    if isinstance(value, partial):
+        return f"partial({_shown(value.func)})"
     return getattr(value, "__name__", None) or repr(value)

@@ -97,11 +97,18 @@ class Normalised(nn.Module):
 
     def __init__(self, model: Model, mean: float | Sequence[float], std: float | Sequence[float]) -> None:
         super().__init__()
-        means, stds = (torch.as_tensor(values, dtype=torch.float32).reshape(-1) for values in (mean, std))
+        try:
+            means, stds = (torch.as_tensor(values, dtype=torch.float32).reshape(-1) for values in (mean, std))
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"expected numbers as mean and std, got {mean!r} and {std!r}") from error
         if len(means) != len(stds):
             raise UsageError(f"expected as many stds as means, got {len(stds)} for {len(means)}")
+        if len(means) == 0:
+            raise UsageError("expected a mean and a std of each channel, got none")
         if not bool(means.isfinite().all() & stds.isfinite().all() & (stds > 0.0).all()):
             raise UsageError(f"expected finite means and stds > 0, got mean={mean} and std={std}")
+        if not callable(model):
+            raise UsageError(f"expected a model, a callable that maps images to logits, got {type(model).__name__}")
         self.model = model if isinstance(model, nn.Module) else AsModule(model)
         self.register_buffer("mean", means)
         self.register_buffer("std", stds)
@@ -110,8 +117,13 @@ class Normalised(nn.Module):
         """Logits of images (N, channels, ...) in [0, 1].
 
         Raises:
-            UsageError: Images with another number of channels than there are means.
+            UsageError: Whole numbers, or images with another number of channels than there are means.
         """
+        if not images.is_floating_point() or images.dim() < 2:
+            raise UsageError(
+                f"expected floating-point images of shape (N, channels, ...) in [0, 1], got {tuple(images.shape)} of "
+                f"{images.dtype}: divide pixels from 0 to 255 by 255"
+            )
         if len(self.mean) not in (1, images.shape[1]):
             raise UsageError(
                 f"expected images with {len(self.mean)} channels, one for each mean, got shape {tuple(images.shape)}"
@@ -195,8 +207,9 @@ def check_model(model: nn.Module, inputs: Tensor, labels: Tensor, *, differentia
         Logits of the first eight images.
 
     Raises:
-        UsageError: Outputs of another type or shape, a single logit, labels out of range, rows of non-negative numbers
-            that sum to one, logits without a gradient, or images of another dtype or device than the model's.
+        UsageError: Outputs of another type or shape, a single logit, labels out of range, NaN, rows of
+            non-negative numbers that sum to one, logits without a gradient, or images of another dtype or device than
+            the model's.
     """
     images = inputs[:8].clone().requires_grad_(differentiable)
     outputs = first_look(model, images)
@@ -210,6 +223,8 @@ def check_model(model: nn.Module, inputs: Tensor, labels: Tensor, *, differentia
             "for a binary model with one logit z return torch.cat([-z / 2, z / 2], dim=1), which has the same sigmoid"
         )
     check_target_range(labels.cpu(), outputs.shape[1])
+    if bool(outputs.isnan().any()):
+        raise UsageError("expected logits without NaN, got NaN for the images as they are: look at the model first")
     rounding = max(1e-4, torch.finfo(outputs.dtype).eps)
     sums = at_least_float32(outputs).sum(dim=1)
     if outputs.numel() and bool((outputs >= 0).all() & ((sums - 1.0).abs() < rounding).all()):

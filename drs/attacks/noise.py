@@ -5,13 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from drs.attacks.balls import NORMS, Norm, random_point
 from drs.attacks.base import Attack
 from drs.errors import unknown
 
-__all__ = ["UniformNoise"]
+__all__ = ["UniformNoise", "uniform_noise"]
+
+
+def uniform_noise(inputs: Tensor, epsilon: float) -> Tensor:
+    """A uniformly random point of the L-inf ball, not cut to [0, 1], drawn as the records of the book were.
+
+    The last bit differs from :func:`drs.attacks.balls.random_point`, which draws as foolbox does.
+    """
+    return inputs + torch.empty_like(inputs).uniform_(-epsilon, epsilon)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,4 +48,4 @@ class UniformNoise(Attack):
             raise unknown("norm", self.norm, NORMS)
 
     def perturb(self, model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
-        return random_point(inputs, self.epsilon, self.norm)
+        return uniform_noise(inputs, self.epsilon) if self.norm == "linf" else random_point(inputs, self.epsilon, "l2")

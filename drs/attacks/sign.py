@@ -6,6 +6,7 @@ takes the steps, :mod:`drs.attacks.base` clips to the budget and judges success.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from drs.attacks.ascent import Keep, Trace, ascend, raising
 from drs.attacks.balls import NORMS, Norm, random_point
-from drs.attacks.base import Attack
+from drs.attacks.base import Attack, check_count, mean_logits
 from drs.attacks.objectives import Objective, cross_entropy, get_objective
 from drs.errors import UsageError, unknown
 
@@ -24,8 +25,7 @@ __all__ = ["BIM", "FGSM", "ILCM", "PGD", "TargetedPGD"]
 
 def _check_counts(**counts: int) -> None:
     for name, count in counts.items():
-        if count < 1:
-            raise UsageError(f"expected {name} >= 1, got {count}")
+        check_count(name, count)
 
 
 def _check_choices(norm: str, keep: str = "best") -> None:
@@ -36,20 +36,21 @@ def _check_choices(norm: str, keep: str = "best") -> None:
 
 
 def _first_success(
-    model: nn.Module, inputs: Tensor, labels: Tensor, runs: Sequence[Callable[[Tensor], Tensor]]
+    model: nn.Module, inputs: Tensor, labels: Tensor, runs: Sequence[Callable[[Tensor], Tensor]], looks: int = 1
 ) -> Tensor:
     """What the first run that fools the model makes of each image; of those that none fools, what the last one does.
 
     Args:
         runs: Each takes the rows (n,) of the images that still stand and returns what it makes of them. Between two
             runs the device is asked once which rows these are.
+        looks: How often the model is asked, by the mean of its logits, whether an image still stands.
     """
     found = inputs.clone()
     rows = torch.arange(len(inputs), device=inputs.device)
     for number, run in enumerate(runs):
         if number:
             with torch.no_grad():
-                rows = rows[model(found[rows]).argmax(dim=1) == labels[rows]]
+                rows = rows[mean_logits(model, found[rows], looks).argmax(dim=1) == labels[rows]]
         if len(rows) == 0:
             break
         found[rows] = run(rows)
@@ -192,6 +193,10 @@ class PGD(Attack):
     def __post_init__(self) -> None:
         get_objective(self.objective)
         _check_counts(steps=self.steps, restarts=self.restarts, eot=self.eot)
+        if self.step_size is not None and not 0.0 <= self.step_size < math.inf:
+            raise UsageError(f"expected a finite step_size >= 0, got {self.step_size}")
+        if not isinstance(self.trace, Trace | None):
+            raise UsageError(f"expected a Trace as trace, got {self.trace!r}: pass trace=Trace() and keep it")
         _check_choices(self.norm, self.keep)
 
     def perturb(self, model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
@@ -211,7 +216,7 @@ class PGD(Attack):
                 trace=self.trace,
             )
 
-        return _first_success(model, inputs, labels, [run] * self.restarts)
+        return _first_success(model, inputs, labels, [run] * self.restarts, looks=self.eot)
 
 
 @dataclass(frozen=True, kw_only=True)
