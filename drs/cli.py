@@ -18,6 +18,7 @@ __all__ = [
     "ProfileOption",
     "ResultsOption",
     "app",
+    "audit",
     "bench",
     "claims",
     "compare",

@@ -187,7 +187,8 @@ class Attack(ABC):
         epsilon = self.budget
         if epsilon is None:
             return
-        if isinstance(epsilon, bool) or not isinstance(epsilon, Real | Tensor):
+        given: object = epsilon  # a caller who has no type checker may have passed anything
+        if isinstance(given, bool) or not isinstance(given, Real | Tensor):
             raise UsageError(f"expected a number as epsilon, got {epsilon!r}")
         if self.norm == "linf" and not 0.0 <= epsilon <= 1.0:
             raise UsageError(f"expected epsilon in [0, 1], got {epsilon}")
@@ -237,7 +238,8 @@ def check_count(name: str, count: int) -> None:
     Raises:
         UsageError: Another number, or something that is none.
     """
-    if isinstance(count, bool) or not isinstance(count, Integral):
+    given: object = count  # a caller who has no type checker may have passed anything
+    if isinstance(given, bool) or not isinstance(given, Integral):
         raise UsageError(f"expected a whole number as {name}, got {count!r}")
     if count < 1:
         raise UsageError(f"expected {name} >= 1, got {count}")

@@ -31,7 +31,7 @@ from drs.evaluation.probes import (
     zero_gradient_share,
 )
 
-__all__ = ["Battery", "Ran"]
+__all__ = ["Battery", "Ran", "first_line"]
 
 STEPS = 20
 """Steps of PGD, unless the stage says otherwise."""

@@ -15,7 +15,7 @@ from drs.study.claims import verdicts
 from drs.study.profiles import DEFAULT
 from drs.study.results import Results
 
-__all__ = ["BEGIN", "END", "fill", "texts", "write"]
+__all__ = ["BEGIN", "END", "alarm_table", "fill", "texts", "write"]
 
 BEGIN, END = "<!-- claims:begin -->", "<!-- claims:end -->"
 
