@@ -173,7 +173,9 @@ class _Watched(nn.Module):
 class _Bench:
     """The attack, the model and the images, and what is asked of them."""
 
-    def __init__(self, attack: AttackFunction, model: nn.Module, x: Tensor, y: Tensor, epsilon: float, norm: Norm) -> None:
+    def __init__(
+        self, attack: AttackFunction, model: nn.Module, x: Tensor, y: Tensor, epsilon: float, norm: Norm
+    ) -> None:
         self.attack, self.model, self.x, self.y, self.epsilon, self.norm = attack, model, x, y, epsilon, norm
         self.before = self.margins(x, y)
 
