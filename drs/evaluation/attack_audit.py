@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import torch
@@ -27,7 +28,7 @@ from drs.evaluation.report import Share, share_of
 __all__ = ["ATTACK_CHECKS", "AttackAlarm", "AttackAudit", "AttackFunction", "audit_attack"]
 
 AttackFunction: TypeAlias = Callable[[Any, Tensor, Tensor], Any]
-"""From model, images (N, ...) and labels (N,) to adversarial images (N, ...), or to :class:`~drs.attacks.base.Adversarials`."""
+"""From model, images (N, ...) and labels (N,) to adversarial images (N, ...), or to ``Adversarials``."""
 
 STEPS = 20
 """Steps of the attack that the audited one is compared with."""
@@ -73,7 +74,7 @@ ATTACK_CHECKS: dict[str, tuple[str, str]] = {
     ),
     "batch mixes images": (
         "An image alone is attacked better than in a batch: the rows or the labels do not belong together.",
-        "Check that images and labels are in one order, and that gradients are per image (sum the loss, do not mix rows).",
+        "Check that images and labels are in one order, and that the loss of an image reaches its own row only.",
     ),
     "worse when repeated": (
         "A later run of the same attack fools fewer images: something is left behind from run to run.",
@@ -135,7 +136,7 @@ class AttackAudit:
     def __repr__(self) -> str:
         """Both accuracies, and the alarms that fired with their next step."""
         rows = [
-            f"Audit of the attack {self.attack}: {self.accuracy.total} examples, {self.norm} epsilon {self.epsilon:.4g}",
+            f"Audit of {self.attack}: {self.accuracy.total} examples, {self.norm} epsilon {self.epsilon:.4g}",
             f"  accuracy under it {self.accuracy}, under a plain attack {self.plain}",
             f"  alarms: {len(self.fired)} of {len(self.alarms)} fired" + (":" if self.fired else ""),
         ]
@@ -254,7 +255,7 @@ def _steps(seen: list[Tensor], made: Tensor, bench: _Bench, missed: float, limit
     standing = bench.margins(bench.within(made, bench.x), bench.y) > 0
     if not bool(standing.any()):
         return {}
-    moves = torch.stack([distance(a, b, bench.norm)[standing].median() for a, b in zip(path[:-1], path[1:])])
+    moves = torch.stack([distance(a, b, bench.norm)[standing].median() for a, b in pairwise(path)])
     length = float(moves.median()) * len(moves)
     return {
         "steps too short": above(1.0 - length / bench.epsilon, SHORT),
