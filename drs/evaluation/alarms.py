@@ -76,6 +76,8 @@ class Measured:
         batch_difference: How far the rest of the batch moves a logit (:func:`drs.evaluation.probes.batch_difference`).
         label_changes: Share of images whose label is not the same at every look
             (:func:`drs.evaluation.probes.label_changes`).
+        softmax_share: Share of images whose logits look like scaled probabilities
+            (:func:`drs.evaluation.probes.softmax_share`).
         inner_gradients: Gradients that a forward pass computes (:func:`drs.evaluation.probes.inner_gradients`).
 
     Raises:
@@ -106,6 +108,7 @@ class Measured:
     batch_difference: float | None = None
     label_changes: float | None = None
     inner_gradients: float | None = None
+    softmax_share: float | None = None
 
     def __post_init__(self) -> None:
         if not self.images >= 1.0:
@@ -330,6 +333,13 @@ CHECKS = (
         "The model computes gradients inside its forward pass: an attack that ignores this loop follows a wrong one.",
         "Differentiate through the loop, attack the model without it, and compare.",
         lambda m: above(m.inner_gradients, 0.0),
+    ),
+    Check(
+        "softmax inside",
+        "gradients",
+        "The logits are scaled probabilities: a second softmax on them flattens the gradient of cross-entropy.",
+        "Return what goes into the softmax, or the logarithm of the probabilities.",
+        lambda m: above(m.softmax_share, 0.5),
     ),
     Check(
         "attacks disagree",

@@ -24,6 +24,7 @@ __all__ = [
     "inner_gradients",
     "label_changes",
     "repeat_difference",
+    "softmax_share",
     "temperature_sweep",
     "zero_gradient_share",
 ]
@@ -129,6 +130,24 @@ def repeat_difference(network: Model, images: Tensor) -> float:
     """Largest change of a logit between two looks at the same images, in evaluation mode; 0 for a fixed network."""
     with attackable(network) as model:
         return float((model(images) - model(images)).abs().max())
+
+
+@torch.no_grad()
+def softmax_share(network: Model, images: Tensor) -> float:
+    """Share of images whose logits are not negative and have the sum that the median image has, to 0.1%.
+
+    >>> softmax_share(lambda images: 10.0 * images.softmax(dim=1), torch.tensor([[0.0, 1.0], [3.0, 0.0]]))
+    1.0
+
+    Args:
+        network: Returns what it calls logits, (N, classes).
+        images: (N, ...) in [0, 1], at least 3, as the median image always counts.
+    """
+    with attackable(network) as model:
+        logits = at_least_float32(model(images))
+    sums = logits.sum(dim=1)
+    usual = sums.median()
+    return float(((logits >= 0.0).all(dim=1) & ((sums - usual).abs() <= 1e-3 * usual.abs())).double().mean())
 
 
 @torch.no_grad()

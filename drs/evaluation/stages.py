@@ -28,6 +28,7 @@ from drs.evaluation.probes import (
     inner_gradients,
     label_changes,
     repeat_difference,
+    softmax_share,
     zero_gradient_share,
 )
 
@@ -251,6 +252,8 @@ class Battery:
         started = time.perf_counter()
         repeat = repeat_difference(self.model, images)
         self.numbers |= {"repeat_difference": repeat, "label_changes": label_changes(self.model, images)}
+        if len(images) > 2:
+            self.numbers["softmax_share"] = softmax_share(self.model, images)
         self.numbers["inner_gradients"] = inner_gradients(self.model, images[:2])
         parts = zip(self.images.split(self.batch_size), self.labels.split(self.batch_size))
         zero = [

@@ -46,6 +46,7 @@ QUIET = Measured(
     batch_difference=1e-5,
     label_changes=0.0,
     inner_gradients=0.0,
+    softmax_share=0.0,
 )
 
 LOUD: dict[str, dict[str, Any]] = {
@@ -69,6 +70,7 @@ LOUD: dict[str, dict[str, Any]] = {
     "batch matters": {"batch_difference": 0.02},
     "labels change": {"label_changes": 1 / 300},
     "optimises inside": {"inner_gradients": 1.0},
+    "softmax inside": {"softmax_share": 1.0},
     "attacks disagree": {"union_gap": 0.06},  # two standard errors of 0.4 over 300 are 0.057
 }
 
