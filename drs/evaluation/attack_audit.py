@@ -201,7 +201,8 @@ class _Bench:
         """The true logit minus the largest other one, (N,): negative where the model is fooled."""
         logits = self.model(x)
         true = logits.gather(1, y.unsqueeze(1)).squeeze(1)
-        return true - logits.scatter(1, y.unsqueeze(1), -torch.inf).amax(dim=1)
+        found: Tensor = true - logits.scatter(1, y.unsqueeze(1), -torch.inf).amax(dim=1)
+        return found
 
     def won(self, rows: Tensor, seed: int) -> Tensor:
         """By how much the margin of each row falls if these rows are attacked as one batch, (n,)."""
