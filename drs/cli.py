@@ -230,17 +230,16 @@ def audit(
     from drs.evaluation.audit import audit as measure
     from drs.evaluation.inputs import load_folder, load_model, parse_epsilon
     from drs.study.runner import resolve_device
+    from drs.training.models import on_device
 
     budget, where = parse_epsilon(epsilon), resolve_device(device)
     if size is not None and size < 1:
         raise UsageError(f"expected --size >= 1, got {size}")
     x, y, classes = load_folder(data, images=images, size=None if size is None else (size, size), seed=seed)
     x = x.mean(dim=1, keepdim=True) if grey else x
-    network = load_model(
-        model, architecture=architecture, classes=len(classes), channels=x.shape[1], size=x.shape[2]
-    ).to(where)
+    network = load_model(model, architecture=architecture, classes=len(classes), channels=x.shape[1], size=x.shape[2])
     found = measure(
-        network,
+        on_device(network, where),
         x,
         y,
         epsilon=budget,

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from drs._checks import check_images
-from drs.attacks.models import Model, attackable
+from drs.attacks.balls import NORMS
+from drs.attacks.models import Model, Ranged, attackable
 from drs.errors import RecordError, UsageError, pick
-from drs.evaluation.alarms import Alarm, alarms
+from drs.evaluation.alarms import CHECKS, Alarm, alarms
 from drs.evaluation.passes import Counted
 from drs.evaluation.report import Share, share_of
 from drs.evaluation.stages import Battery
@@ -125,8 +126,10 @@ class Audit:
     @property
     def headline(self) -> str:
         """Robust accuracy with its interval, or why there is none."""
+        unmade = len(CHECKS) - 1 - len(self.alarms)  # "transfer wins" needs another network
+        short = f", with {unmade} of {len(CHECKS) - 1} checks not made" if unmade else ""
         return {
-            "ok": f"robust accuracy at most {self.worst}",
+            "ok": f"robust accuracy at most {self.worst}{short}",
             "not trustworthy": "upper bound, not trustworthy",
             "not converged": "upper bound, not converged",
             "not measured": "not measured: give the audit more minutes or fewer images",
@@ -235,46 +238,38 @@ def audit(
         model: A callable that returns raw logits (N, C). A module is put in evaluation mode, and its mode restored.
         images: (N, ...), float, within ``bounds``. 100 are enough for a first look, 1,000 for a number to publish.
         labels: (N,) int64.
-        epsilon: Budget, in the unit of ``bounds``: 8/255 for pixels in [0, 1].
+        epsilon: Budget, as a share of the range of ``bounds``, as in every attack: 8/255 also for pixels up to 255.
         norm: ``"linf"`` or ``"l2"``.
         minutes: What it may take. What does not fit is left out and named; a stage that has begun is ended.
         seed: Of every attack.
         device: Where the batches are sent; None leaves them where they are. The model has to be there.
         batch_size: Images per call of the model.
-        bounds: Smallest and largest pixel that the model takes.
+        bounds: Smallest and largest pixel that the model takes; they become [0, 1] in the report.
         progress: Show a bar.
         name: What the report calls the model; the name of its class by default.
 
     Raises:
         UsageError: No image, a budget or time that is not above 0, or what the attacks refuse.
     """
-    from drs.attacks.balls import NORMS
-
     started = time.perf_counter()
     pick("norm", dict.fromkeys(NORMS, 0), norm)
-    low, high = bounds
-    if not low < high:
-        raise UsageError(f"expected bounds (low, high) with low < high, got {bounds}")
     for word, value in (("epsilon", epsilon), ("minutes", minutes)):
         if not 0.0 < value < float("inf"):
             raise UsageError(f"expected {word} > 0, got {value}")
     if batch_size < 1:
         raise UsageError(f"expected batch_size >= 1, got {batch_size}")
-    if isinstance(images, Tensor) and images.is_floating_point():
-        images = images.detach().cpu()
-        images = images if (low, high) == (0.0, 1.0) else (images - low) / (high - low)
-    images, labels = check_images(images, labels.cpu() if isinstance(labels, Tensor) else labels)
+    images, labels = (values.detach().cpu() if isinstance(values, Tensor) else values for values in (images, labels))
+    images, labels = check_images(images, labels, bounds)
     if len(images) == 0:
         raise UsageError("expected at least one example, got none")
     with attackable(model) as network:
-        inside = network if (low, high) == (0.0, 1.0) else _Rescaled(network, low, high)
-        counted = Counted(inside)
+        counted = Counted(network if bounds == (0.0, 1.0) else Ranged(network, *bounds))
         counted.training = False  # what is inside is in evaluation mode, and an exported program takes no other word
         battery = Battery(
             model=counted,
             images=images,
             labels=labels,
-            epsilon=epsilon / (high - low),
+            epsilon=epsilon,
             norm=norm,
             seed=seed,
             batch_size=batch_size,
@@ -320,18 +315,6 @@ def audit(
         seconds=round(time.perf_counter() - started, 3),
         versions=_versions(device, images),
     )
-
-
-class _Rescaled(nn.Module):
-    """A model of pixels in [low, high] as one of pixels in [0, 1]."""
-
-    def __init__(self, model: nn.Module, low: float, high: float) -> None:
-        super().__init__()
-        self.model, self.low, self.width = model, low, high - low
-
-    def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.model(images * self.width + self.low)
-        return logits
 
 
 def _at(title: str, at: float, epsilon: float) -> float:

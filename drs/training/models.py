@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,9 @@ __all__ = [
     "count_parameters",
     "on_device",
 ]
+
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class Network(nn.Module):
@@ -212,7 +215,7 @@ def build_model(name: str, *, channels: int, classes: int, seed: int, **options:
             raise UsageError(f"model {name!r} does not take these options: {error}") from error
 
 
-def on_device(model: Network, device: torch.device) -> Network:
+def on_device(model: Module, device: torch.device) -> Module:
     """The model there, its kernels laid out as that kind of device convolves fastest: channels last on a processor."""
     layout = torch.channels_last if device.type == "cpu" else torch.contiguous_format
     return model.to(device).to(memory_format=layout)
