@@ -88,7 +88,8 @@ def random_centres(classes: int, *, dimensions: int = 64, scale: float = 10.0, s
     _check(classes, dimensions, scale, 1)
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.randn(classes, dimensions, dtype=torch.float64, generator=generator)
-    return (scale * drawn / drawn.norm(dim=1, keepdim=True)).float()
+    centres: Tensor = scale * drawn / drawn.norm(dim=1, keepdim=True)
+    return centres.float()
 
 
 def centre_logits(points: Tensor, centres: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -128,7 +129,7 @@ def test_head_on_any_network(body) -> None:  # type: ignore[no-untyped-def]
 
 def test_bad_input() -> None:
     model = MMCClassifier(SmallConvNet(), simplex_centres(10))
-    refused = [
+    refused: list[tuple[Callable[[], object], str]] = [
         (lambda: simplex_centres(10, dimensions=8), "at least 9 dimensions for the centres of 10 classes, got 8"),
         (lambda: simplex_centres(10, scale=0.0), "expected scale to be a finite number > 0, got 0.0"),
         (
