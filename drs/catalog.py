@@ -9,9 +9,9 @@ from drs.errors import unknown
 
 __all__ = ["ATTACKS", "LOSSES", "MODELS", "PIXELS", "PUBLISHED_WEIGHT", "check_dataset_name"]
 
-LOSSES = ("ce", "drs", "rce", "label_smoothing", "confidence_penalty", "logit_squeezing")
+LOSSES = ("ce", "drs", "rce", "label_smoothing", "confidence_penalty", "logit_squeezing", "gce", "std", "mmc")
 """:data:`drs.losses.LOSSES`."""
-MODELS = ("small_conv", "mlp", "resnet")
+MODELS = ("small_conv", "mlp", "resnet", "mmc")
 """:data:`drs.training.models.MODELS`."""
 ATTACKS = ("noise", "fgsm", "bim", "ilcm", "pgd", "margin", "targeted")
 """:data:`drs.evaluation.curves.ATTACKS`."""

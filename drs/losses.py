@@ -50,6 +50,8 @@ from drs._checks import (
 )
 from drs.catalog import PUBLISHED_WEIGHT
 from drs.errors import UsageError, pick, unknown
+from drs.family.guided import gce_loss, std_loss
+from drs.family.mahalanobis import mmc_loss
 from drs.spread import Measure, false_class_squares, measured_values
 
 __all__ = [
@@ -476,6 +478,9 @@ LOSSES: dict[str, Loss] = {
     "label_smoothing": Loss(label_smoothing),
     "confidence_penalty": Loss(confidence_penalty),
     "logit_squeezing": Loss(logit_squeezing),
+    "gce": Loss(gce_loss),
+    "std": Loss(std_loss),
+    "mmc": Loss(mmc_loss),
 }
 """Every loss by the name that specifications and the command line use."""
 

@@ -193,10 +193,18 @@ class ReverseLogits(Network):
         return -self.model.head(features)
 
 
+def _mmc(channels: int = 1, classes: int = 10, **options: Any) -> Network:
+    """:func:`drs.family.heads.mmc_network`, which is built on the networks above and so is imported when asked for."""
+    from drs.family.heads import mmc_network
+
+    return mmc_network(channels, classes, **options)
+
+
 MODELS: dict[str, Callable[..., Network]] = {
     "small_conv": SmallConvNet,
     "mlp": MLP,
     "resnet": ResNet,
+    "mmc": _mmc,
 }
 """Every architecture by the name that specifications use."""
 

@@ -66,9 +66,10 @@ def test_bad_spec(change: dict[str, Any], text: str) -> None:
         ({"train_size": 31}, "expected at least one batch of 32 training images, got 31"),
         (
             {"loss": "hinge"},
-            "unknown loss 'hinge': expected one of ce, confidence_penalty, drs, label_smoothing, logit_squeezing, rce",
+            "unknown loss 'hinge': expected one of ce, confidence_penalty, drs, gce, label_smoothing, "
+            "logit_squeezing, mmc, rce, std",
         ),
-        ({"model": "vgg", "model_options": {}}, "unknown model 'vgg': expected one of mlp, resnet, small_conv"),
+        ({"model": "vgg", "model_options": {}}, "unknown model 'vgg': expected one of mlp, mmc, resnet, small_conv"),
     ],
 )
 def test_bad_training(digits: Dataset, change: dict[str, Any], text: str) -> None:
