@@ -7,7 +7,9 @@ tensor(-0.6309)
 >>> simplex_centres(3, dimensions=2, scale=1.0) @ simplex_centres(3, dimensions=2, scale=1.0)[0]
 tensor([ 1.0000, -0.5000, -0.5000])
 
-All three can be trained by name (``drs list``): ``gce``, ``std``, and ``mmc`` as loss and as model.
+These three can be trained by name (``drs list``): ``gce``, ``std``, and ``mmc`` as loss and as model. Methods that take
+more than logits and labels have modules of their own: :mod:`drs.family.recentralised`,
+:mod:`drs.family.density_softmax` and :mod:`drs.family.self_restrained`.
 """
 
 from typing import TYPE_CHECKING
