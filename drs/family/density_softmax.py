@@ -84,7 +84,7 @@ class CouplingFlow(nn.Module):
             raise UsageError(
                 f"expected size >= 2, couplings, width and layers >= 1, got {size}, {couplings}, {width} and {layers}"
             )
-        self.half = size // 2
+        self.cut = size // 2
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("scale", torch.ones(size))
 
@@ -94,9 +94,7 @@ class CouplingFlow(nn.Module):
                 parts += [nn.Linear(width if number else before, width), nn.ReLU()]
             return nn.Sequential(*parts, nn.Linear(width, after))
 
-        sizes = [
-            (self.half, size - self.half) if k % 2 == 0 else (size - self.half, self.half) for k in range(couplings)
-        ]
+        sizes = [(self.cut, size - self.cut) if k % 2 == 0 else (size - self.cut, self.cut) for k in range(couplings)]
         self.log_scales = nn.ModuleList(network(*pair) for pair in sizes)
         self.shifts = nn.ModuleList(network(*pair) for pair in sizes)
 
@@ -104,7 +102,7 @@ class CouplingFlow(nn.Module):
         """Vectors (N, D) in the base space, and the logarithm of the volume's change, (N,)."""
         values = (values - self.mean) / self.scale
         volume = -self.scale.log().sum().expand(len(values))
-        first, second = values[:, : self.half], values[:, self.half :]
+        first, second = values[:, : self.cut], values[:, self.cut :]
         for number, (log_scale, shift) in enumerate(zip(self.log_scales, self.shifts)):
             given, changed = (first, second) if number % 2 == 0 else (second, first)
             s = torch.tanh(log_scale(given))
@@ -116,7 +114,8 @@ class CouplingFlow(nn.Module):
     def log_density(self, values: Tensor) -> Tensor:
         """Log-density (N,) of vectors (N, D), in nats."""
         base, volume = self(values)
-        return -0.5 * (base.square().sum(dim=1) + base.shape[1] * math.log(2.0 * math.pi)) + volume
+        density: Tensor = -0.5 * (base.square().sum(dim=1) + base.shape[1] * math.log(2.0 * math.pi)) + volume
+        return density
 
 
 def fit_flow(

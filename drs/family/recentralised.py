@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from drs._checks import at_least_float32, check_target_range, check_weight, flatten_classes
+from drs._checks import at_least_float32, check_penalty, check_target_range, flatten_classes
 from drs.errors import UsageError, unknown
 
 __all__ = ["Across", "RecentralisedLoss", "recentralised_loss", "recentralised_penalty"]
@@ -112,7 +112,7 @@ def recentralised_loss(
     Raises:
         UsageError: As :func:`recentralised_penalty`, or a penalty that is negative or not finite.
     """
-    check_weight(penalty, "penalty")
+    check_penalty(penalty)
     kept, labels = _counted(logits, target, ignore_index)
     return F.cross_entropy(kept, labels) + penalty * _penalty(kept, labels, start, end, across)
 

@@ -32,7 +32,8 @@ def _unit(values: Tensor) -> Tensor:
             f"expected embeddings of a norm above 0, got a zero vector in row {int(zero.nonzero()[0])}: "
             "leave it out, it has no direction"
         )
-    return values / norms
+    unit: Tensor = values / norms
+    return unit
 
 
 def squared_distance(first: Tensor, second: Tensor) -> Tensor:

@@ -56,6 +56,7 @@ def test_one_token_gives_exactly_zero_and_no_gradient() -> None:
     value = recentralised_penalty(logits, target)
     value.backward()
     assert float(value) == 0.0
+    assert logits.grad is not None
     assert torch.equal(logits.grad, torch.zeros_like(logits))
 
 
