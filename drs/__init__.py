@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from drs._lazy import lazily
 
 if TYPE_CHECKING:
-    from drs.attacks import PGD
+    from drs.attacks import PGD, Standard
     from drs.attacks.models import Normalised
     from drs.detection import KDensity, ThresholdingTest
     from drs.evaluation.audit import audit
@@ -33,6 +33,7 @@ __all__ = [
     "KDensity",
     "Normalised",
     "RCELoss",
+    "Standard",
     "ThresholdingTest",
     "__version__",
     "audit",
@@ -44,7 +45,7 @@ __all__ = [
 __getattr__, __dir__ = lazily(
     __name__,
     {
-        "attacks": ("PGD",),
+        "attacks": ("PGD", "Standard"),
         "attacks.models": ("Normalised",),
         "detection": ("KDensity", "ThresholdingTest"),
         "evaluation.audit": ("audit",),
