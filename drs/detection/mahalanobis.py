@@ -88,9 +88,7 @@ class Mahalanobis:
         covariance.diagonal().add_(self.ridge * spread)
         factor, failed = torch.linalg.cholesky_ex(covariance)
         if int(failed) or not bool((factor.diagonal() > 0.0).all()):
-            raise UsageError(
-                f"expected a covariance that has an inverse, got a singular one: raise ridge={self.ridge}"
-            )
+            raise UsageError(f"expected a covariance that has an inverse, got a singular one: raise ridge={self.ridge}")
         whitening = torch.linalg.solve_triangular(factor, torch.eye(len(factor), dtype=factor.dtype), upper=False)
         dtype = torch.float32 if features.device.type == "mps" else torch.float64
         self.means = means.to(features.device, dtype)

@@ -5,8 +5,10 @@ Each name has one address, the module that holds it:
 - :mod:`drs.evaluation.accuracy`: ``accuracy``, ``clean_metrics`` and what they are made of, on clean images;
 - :mod:`drs.evaluation.curves`: ``curve_metrics``, accuracy over budgets, for the attacks named in ``ATTACKS``;
 - :mod:`drs.evaluation.report`: ``evaluate``, a model on a user's data under an attack, with intervals;
+- :mod:`drs.evaluation.certified`: ``certified_accuracy``, which no attack can go below, and ``bracket``;
+- :mod:`drs.evaluation.detector_audit`: ``audit_detector``, a detector before attackers who know it and who do not;
 - :mod:`drs.evaluation.probes`: measurements that show a broken attack, such as ``zero_gradient_share``;
 - :mod:`drs.evaluation.alarms`: ``alarms`` and ``fired``, which judge what was ``Measured``; needs no torch.
 """
 
-__all__ = ["accuracy", "alarms", "curves", "probes", "report"]
+__all__ = ["accuracy", "alarms", "certified", "curves", "detector_audit", "probes", "report"]
