@@ -170,5 +170,5 @@ def aupr(
     yes, no = (normal, adversarial) if positive == "normal" else (-adversarial, -normal)
     thresholds = np.unique(yes)[::-1]  # between two of them recall stands still
     true, false = (v.size - np.searchsorted(np.sort(v), thresholds) for v in (yes, no))
-    gained = np.diff(true, prepend=0) / yes.size
-    return float((gained * (true / (true + false))).sum())
+    gained = np.diff(true, prepend=0)
+    return float((gained * (true / (true + false))).sum() / yes.size)

@@ -7,8 +7,9 @@ Each name has one address, the module that holds it:
 - :mod:`drs.evaluation.report`: ``evaluate``, a model on a user's data under an attack, with intervals;
 - :mod:`drs.evaluation.certified`: ``certified_accuracy``, which no attack can go below, and ``bracket``;
 - :mod:`drs.evaluation.detector_audit`: ``audit_detector``, a detector before attackers who know it and who do not;
+- :mod:`drs.evaluation.detector_report`: ``DetectorAudit``, what was found;
 - :mod:`drs.evaluation.probes`: measurements that show a broken attack, such as ``zero_gradient_share``;
 - :mod:`drs.evaluation.alarms`: ``alarms`` and ``fired``, which judge what was ``Measured``; needs no torch.
 """
 
-__all__ = ["accuracy", "alarms", "certified", "curves", "detector_audit", "probes", "report"]
+__all__ = ["accuracy", "alarms", "certified", "curves", "detector_audit", "detector_report", "probes", "report"]

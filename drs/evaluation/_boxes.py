@@ -80,7 +80,8 @@ def _convolution(layer: nn.Conv1d | nn.Conv2d, box: Box, unit: float) -> Box:
         raise NoRule(f"a convolution padded with {layer.padding_mode!r}")
 
     def apply(values: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        return layer._conv_forward(values, weight, bias)  # type: ignore[arg-type]
+        found: Tensor = layer._conv_forward(values, weight, bias)
+        return found
 
     return _affine(box, layer.weight, layer.bias, apply, layer.weight[0].numel(), unit)
 
@@ -111,8 +112,9 @@ def _average(function: Rule) -> Rule:
     """The rule of a pooling that averages at most all places of a channel."""
 
     def rule(box: Box, *args: Any, unit: float, **options: Any) -> Box:
-        found = _both_ends(function)(box, *args, unit=unit, **options)
-        return found.widened(rounding(box.shape[2:].numel(), unit) * function(box.largest, *args, **options))
+        found: Box = _both_ends(function)(box, *args, unit=unit, **options)
+        slack: Tensor = function(box.largest, *args, **options)
+        return found.widened(rounding(box.shape[2:].numel(), unit) * slack)
 
     return rule
 
@@ -126,7 +128,7 @@ def _leaky(box: Box, negative_slope: float = 0.01, inplace: bool = False, *, uni
 
 
 def _pad(box: Box, pad: Any, mode: str = "constant", value: float | None = None, *, unit: float) -> Box:
-    return Box(*(F.pad(end, pad, mode, value) for end in (box.low, box.high)))
+    return Box(F.pad(box.low, pad, mode, value), F.pad(box.high, pad, mode, value))
 
 
 def _add(a: Any, b: Any, *, unit: float) -> Box:

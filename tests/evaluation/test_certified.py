@@ -73,7 +73,7 @@ def test_a_linear_model_has_its_exact_margin() -> None:
         assert float(margin_bound(model, image, label, epsilon=epsilon)) == pytest.approx(expected, abs=2e-5)
     # At a budget of 1 every pixel may be 0 or 1: the worst corner towards each class.
     corners = torch.tensor(list(itertools.product((0.0, 1.0), repeat=4))).reshape(16, 1, 2, 2)
-    worst = float(-margin(model(corners), label.expand(16)).max())
+    worst = (-margin(model(corners), label.expand(16))).min().item()
     assert float(margin_bound(model, image, label, epsilon=1.0)) == pytest.approx(worst, abs=2e-5)
 
 
@@ -90,6 +90,8 @@ def test_the_margin_is_one_map() -> None:
 
 class Residual(nn.Module):
     """Sums, shifts, scales and pooling written as functions, as in a forward of one's own."""
+
+    mean: Tensor
 
     def __init__(self, in_place: bool) -> None:
         super().__init__()
@@ -293,7 +295,7 @@ class Lying(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         found: Tensor = self.inside(images)
-        return found if isinstance(images, torch.fx.Proxy) else found.flip(1)
+        return found if type(images).__name__ == "Proxy" else found.flip(1)
 
 
 def test_a_certified_image_that_falls_is_an_error() -> None:
