@@ -31,7 +31,7 @@ for name in {method}:
     module = importlib.import_module(f"drs.{{name}}")
     for found in pkgutil.walk_packages(getattr(module, "__path__", []), f"drs.{{name}}."):
         importlib.import_module(found.name)
-from drs.detection.rates import auc, roc
+from drs.detection.areas import auc, roc
 from drs.statistics import holm
 from drs.training.datasets import load_dataset
 assert [float(p) for p in holm([0.01, 0.04])] == [0.02, 0.04]

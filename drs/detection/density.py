@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from drs._checks import at_least_float32, check_target_range
+from drs.detection._features import check_features, check_finite
 from drs.errors import UsageError
 
 __all__ = ["BANDWIDTH_CE", "BANDWIDTH_RCE", "KDensity"]
@@ -98,8 +99,8 @@ class KDensity:
         Raises:
             UsageError: Wrong shapes, NaN or infinite features, or a class with fewer than two examples.
         """
-        _check_features(features, labels)
-        _check_finite(features)
+        check_features(features, labels)
+        check_finite(features)
         labels = labels.cpu()
         if classes is None:
             classes = int(labels.max()) + 1 if len(labels) else 0
@@ -131,7 +132,7 @@ class KDensity:
         Raises:
             UsageError: Called before ``fit``, NaN or infinite features, and what :meth:`log_density` raises.
         """
-        _check_finite(features)
+        check_finite(features)
         return self.log_density(features, predicted)
 
     def log_density(self, features: Tensor, labels: Tensor) -> Tensor:
@@ -144,7 +145,7 @@ class KDensity:
         Raises:
             UsageError: Called before ``fit``, features of another width or device, labels out of range.
         """
-        _check_features(features, labels)
+        check_features(features, labels)
         return self.bind(labels)(features)
 
     def bind(self, labels: Tensor) -> Callable[[Tensor], Tensor]:
@@ -205,20 +206,3 @@ class KDensity:
         labels = torch.arange(len(sizes)).repeat_interleave(sizes).to(self.examples[0].device)
         values = -self.log_density(torch.cat(self.examples), labels)
         return torch.stack([part.quantile(0.5) for part in torch.split(values, sizes.tolist())])
-
-
-def _check_features(features: Tensor, labels: Tensor) -> None:
-    if features.dim() != 2 or not features.is_floating_point():
-        raise UsageError(
-            f"expected floating-point features of shape (N, D), got {features.dtype} {tuple(features.shape)}"
-        )
-    if labels.shape != features.shape[:1] or labels.dtype != torch.int64:
-        raise UsageError(
-            f"expected labels of shape ({len(features)},) and dtype torch.int64, "
-            f"got {tuple(labels.shape)} of {labels.dtype}"
-        )
-
-
-def _check_finite(features: Tensor) -> None:
-    if not bool(features.isfinite().all()):
-        raise UsageError("expected finite features, got NaN or infinity")

@@ -9,6 +9,10 @@ Each name has one address, the module that holds it:
 - :mod:`drs.evaluation.stages`: ``Battery``, what an audit runs; :mod:`drs.evaluation.passes` counts what it spends;
 - :mod:`drs.evaluation.audit_page`: ``page``, an audit as one HTML file;
 - :mod:`drs.evaluation.inputs`: ``load_model`` and ``load_folder``, what the command ``drs audit`` reads;
+- :mod:`drs.evaluation.zoo`: broken defences and broken attacks; :mod:`drs.evaluation.attack_audit`: ``audit_attack``;
+- :mod:`drs.evaluation.certified`: ``certified_accuracy``, which no attack can go below, and ``bracket``;
+- :mod:`drs.evaluation.detector_audit`: ``audit_detector``, a detector before attackers who know it and who do not;
+- :mod:`drs.evaluation.detector_report`: ``DetectorAudit``, what was found;
 - :mod:`drs.evaluation.probes`: measurements that show a broken attack, such as ``zero_gradient_share``;
 - :mod:`drs.evaluation.alarms`: ``alarms`` and ``fired``, which judge what was ``Measured``; needs no torch;
 - :mod:`drs.evaluation.limits`: what chance alone may do; needs no torch.
@@ -17,13 +21,18 @@ Each name has one address, the module that holds it:
 __all__ = [
     "accuracy",
     "alarms",
+    "attack_audit",
     "audit",
     "audit_page",
+    "certified",
     "curves",
+    "detector_audit",
+    "detector_report",
     "inputs",
     "limits",
     "passes",
     "probes",
     "report",
     "stages",
+    "zoo",
 ]

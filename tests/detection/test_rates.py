@@ -11,14 +11,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from drs import detection
 from drs.detection import (
     auc,
     auc_interval,
+    aupr,
     detection_rate,
     evaluate_detector,
+    fpr_at_tpr,
     paired_mask,
     rejection_threshold,
     roc,
@@ -180,6 +182,7 @@ def test_evaluate_detector() -> None:
         *("auc", "auc_low", "auc_high"),
         *("detection_rate_5", "false_rejection_5", "tpr_at_fpr_5"),
         *("detection_rate_1", "false_rejection_1", "tpr_at_fpr_1"),
+        *("fpr95", "aupr_in", "aupr_out"),
         *("n_normal", "n_adversarial"),
     ]
     assert result["auc"] == auc(normal, adversarial)
@@ -189,6 +192,9 @@ def test_evaluate_detector() -> None:
     assert result["tpr_at_fpr_5"] == tpr_at_fpr(normal, adversarial, 0.05)
     assert result["tpr_at_fpr_1"] == tpr_at_fpr(normal, adversarial, 0.01)
     assert (result["false_rejection_5"], result["false_rejection_1"]) == (0.05, 0.01)
+    assert result["fpr95"] == pytest.approx(1.0 - result["detection_rate_5"], abs=1e-12)
+    assert result["aupr_in"] == aupr(normal, adversarial)
+    assert result["aupr_out"] == aupr(normal, adversarial, positive="adversarial") != result["aupr_in"]
     assert (result["n_normal"], result["n_adversarial"]) == (200, 100)
 
 
@@ -211,7 +217,45 @@ def test_paired_mask_and_undetected_success() -> None:
     assert undetected_success(wrong, [0.0, 1.0, 2.0, 3.0], -math.inf) == 0.75
 
 
-@pytest.mark.parametrize("function", [auc, auc_interval, roc, detection_rate, tpr_at_fpr, evaluate_detector])
+@given(TIED, TIED)
+@settings(max_examples=60, deadline=None)
+def test_fpr95_and_aupr_are_scikit_learns(normal: list[int], adversarial: list[int]) -> None:
+    s, a = np.array(normal), np.array(adversarial)
+    scores, is_normal = np.concatenate([s, a]), np.arange(s.size + a.size) < s.size
+    fpr, tpr, _ = roc_curve(is_normal, scores, drop_intermediate=False)
+    for rate in (0.95, 0.5):
+        assert fpr_at_tpr(s, a, rate) == pytest.approx(fpr[np.argmax(tpr >= rate - 1e-12)], abs=1e-12)
+    assert aupr(s, a) == pytest.approx(average_precision_score(is_normal, scores), abs=1e-12)
+    expected = average_precision_score(~is_normal, -scores)
+    assert aupr(s, a, positive="adversarial") == pytest.approx(expected, abs=1e-12)
+
+
+def test_fpr95_by_hand() -> None:
+    normal = np.arange(40.0)  # 38 of 40 are kept at the threshold 2
+    assert fpr_at_tpr(normal, [-1.0, 1.9, 2.0, 50.0]) == 0.5
+    assert fpr_at_tpr(normal, [1.9, 1.8]) == 0.0
+    assert fpr_at_tpr(normal[:19], [0.0, -1.0]) == 0.5  # 95% of 19 is more than 18: all are kept
+    assert fpr_at_tpr([1.0, 1.0, 1.0], [1.0]) == 1.0
+    with pytest.raises(UsageError, match="expected 1 - tpr between 0 and 1, got"):
+        fpr_at_tpr([1.0], [0.0], 1.0)
+
+
+def test_aupr_by_hand() -> None:
+    # Kept in the order 4 (n), 3 (a), 2 (n), 2 (a), 1 (n); the two that tie are kept together.
+    normal, adversarial = [4.0, 2.0, 1.0], [3.0, 2.0]
+    assert aupr(normal, adversarial) == pytest.approx((1 + 2 / 4 + 3 / 5) / 3, abs=1e-15)
+    # Rejected in the order 1 (n), 2 (n, a), 3 (a), 4 (n).
+    assert aupr(normal, adversarial, positive="adversarial") == pytest.approx((1 / 3 + 2 / 4) / 2, abs=1e-15)
+    assert aupr([0.0] * 3, [0.0]) == 0.75  # says nothing: the share of the positive class
+    assert aupr([0.0] * 3, [0.0], positive="adversarial") == 0.25
+    assert aupr([1.0, 2.0], [0.0]) == aupr([1.0, 2.0], [0.0], positive="adversarial") == 1.0
+    with pytest.raises(UsageError, match="unknown positive class 'in': expected one of adversarial, normal"):
+        aupr([1.0], [0.0], positive="in")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "function", [auc, auc_interval, aupr, roc, detection_rate, fpr_at_tpr, tpr_at_fpr, evaluate_detector]
+)
 @pytest.mark.parametrize(
     ("normal", "adversarial", "message"),
     [

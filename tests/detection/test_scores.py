@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 import torch
+from scipy.special import logsumexp
 from scipy.stats import entropy
 from torch import Tensor
 
-from drs.detection import BANDWIDTH_CE, NOT_SURE, KDensity, ThresholdingTest, confidence, non_me
+from drs.detection import BANDWIDTH_CE, NOT_SURE, KDensity, ThresholdingTest, confidence, energy, max_logit, non_me
 from drs.errors import UsageError
 from drs.losses import drs_penalty
 from drs.training.models import Network, ReverseLogits
@@ -57,6 +58,34 @@ def test_non_me_is_maximal_exactly_where_the_drs_penalty_is_zero() -> None:
     assert penalty[1].item() > 1e-6
 
 
+def test_energy_and_largest_logit_by_hand() -> None:
+    logits = torch.tensor([[math.log(3.0), math.log(5.0)], [1e4, 1e4], [-1e4, -2e4]])
+    assert energy(logits).tolist() == pytest.approx([math.log(8.0), 1e4 + math.log(2.0), -1e4], rel=1e-6)
+    # exp(z / 0.5) are 9 and 25: half the logarithm of 34.
+    assert energy(logits[:1], 0.5).item() == pytest.approx(0.5 * math.log(34.0), abs=1e-6)
+    assert max_logit(logits).tolist() == pytest.approx([math.log(5.0), 1e4, -1e4])
+    for temperature in (0.0, -1.0, math.inf, math.nan):
+        with pytest.raises(UsageError, match="expected a finite temperature > 0, got"):
+            energy(logits, temperature)
+
+
+def test_energy_is_scipys_and_tends_to_the_largest_logit() -> None:
+    logits = _logits()
+    for temperature in (0.3, 1.0, 20.0):
+        expected = temperature * logsumexp(logits.numpy() / temperature, axis=1)
+        torch.testing.assert_close(energy(logits, temperature), torch.from_numpy(expected))
+    torch.testing.assert_close(energy(logits, 1e-4), max_logit(logits), atol=1e-3, rtol=0)
+    assert (energy(logits) >= max_logit(logits)).all()
+
+
+@pytest.mark.parametrize("metric", [energy, max_logit])
+def test_energy_and_largest_logit_follow_a_shift(metric: Any) -> None:
+    logits = _logits()
+    torch.testing.assert_close(metric(logits + 50.0), metric(logits) + 50.0)
+    torch.testing.assert_close(metric(logits[:, torch.randperm(6)]), metric(logits))
+    assert torch.autograd.gradcheck(metric, logits.clone().requires_grad_(True))
+
+
 @pytest.mark.parametrize("metric", [confidence, non_me])
 def test_metrics_ignore_a_shift_and_the_order_of_classes(metric: Any) -> None:
     logits = _logits()
@@ -66,7 +95,7 @@ def test_metrics_ignore_a_shift_and_the_order_of_classes(metric: Any) -> None:
     assert torch.autograd.gradcheck(metric, logits.clone().requires_grad_(True))
 
 
-@pytest.mark.parametrize(("metric", "classes"), [(confidence, 2), (non_me, 3)])
+@pytest.mark.parametrize(("metric", "classes"), [(confidence, 2), (energy, 2), (max_logit, 2), (non_me, 3)])
 def test_metrics_on_every_device_and_in_half_precision(metric: Any, classes: int, device: torch.device) -> None:
     logits = _logits().float()
     torch.testing.assert_close(metric(logits.to(device)).cpu(), metric(logits), rtol=1e-5, atol=1e-6)
