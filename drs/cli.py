@@ -239,7 +239,7 @@ def audit(
     x = x.mean(dim=1, keepdim=True) if grey else x
     network = load_model(model, architecture=architecture, classes=len(classes), channels=x.shape[1], size=x.shape[2])
     found = measure(
-        on_device(network, where),
+        on_device(network, where),  # type: ignore[arg-type]  # any module can be moved
         x,
         y,
         epsilon=budget,

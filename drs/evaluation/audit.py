@@ -64,7 +64,9 @@ class Point:
 
 @dataclass(frozen=True, repr=False)
 class Audit:
-    """What :func:`audit` found. ``print(audit)`` shows it; :meth:`save` writes a page and a record.
+    """What :func:`drs.evaluation.audit.audit` found.
+
+    ``print(audit)`` shows it; :meth:`save` writes a page and a record.
 
     Attributes:
         model: What was audited, as text.

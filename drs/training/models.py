@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,9 +27,6 @@ __all__ = [
     "count_parameters",
     "on_device",
 ]
-
-
-Module = TypeVar("Module", bound=nn.Module)
 
 
 class Network(nn.Module):
@@ -223,7 +220,7 @@ def build_model(name: str, *, channels: int, classes: int, seed: int, **options:
             raise UsageError(f"model {name!r} does not take these options: {error}") from error
 
 
-def on_device(model: Module, device: torch.device) -> Module:
+def on_device(model: Network, device: torch.device) -> Network:
     """The model there, its kernels laid out as that kind of device convolves fastest: channels last on a processor."""
     layout = torch.channels_last if device.type == "cpu" else torch.contiguous_format
     return model.to(device).to(memory_format=layout)
