@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from drs._checks import HALF, check_images, check_target_range
-from drs.attacks.base import Attack, attackable
+from drs.attacks.base import Attack
+from drs.attacks.models import attackable
 from drs.errors import UsageError
 from drs.evaluation._boxes import Box, NoRule, Propagation, rounding, traced
 from drs.evaluation.report import Share, share_of

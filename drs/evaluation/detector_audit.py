@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from drs._checks import check_images
 from drs.attacks.adaptive import JointPGD, OrthogonalPGD, Score, SelectivePGD
 from drs.attacks.balls import NORMS, Norm
-from drs.attacks.base import Attack, attackable, check_model, differentiating
+from drs.attacks.base import Attack
+from drs.attacks.models import attackable, check_model, differentiating
 from drs.attacks.objectives import margin
 from drs.attacks.sign import PGD
 from drs.detection.areas import auc, auc_interval, aupr

@@ -91,8 +91,8 @@ def compare(contest: Contest, network: nn.Module, images: Tensor, labels: Tensor
         autoattack: torchattacks' class.
 
     Returns:
-        One row: accuracies in [0, 1] over all N images, our seconds (of computing, on a CPU) and their ratio to theirs, and the images that only
-        one of them breaks.
+        One row: accuracies in [0, 1] over all N images, our seconds (of computing, on a CPU) and their ratio to
+        theirs, and the images that only one of them breaks.
     """
     from drs.study.benchmarks import take_turns
 
