@@ -190,6 +190,20 @@ def test_the_blind_attacker_is_pgd_on_the_margin() -> None:
     assert batched.fooled == finding.fooled
 
 
+class Saturated(FirstPixel):
+    """The same classes with a softmax that is 0 and 1 in float32: cross-entropy has no gradient, the margin has."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return 300.0 * super().forward(images)
+
+
+def test_the_blind_attacker_is_not_stopped_by_a_saturated_softmax() -> None:
+    found = audit_detector(
+        Saturated(), darkness, *JUDGED, epsilon=EPSILON, calibration=CALIBRATION, steps=40, baselines=False
+    )
+    assert found.of("detector", "PGD").fooled.count == 13
+
+
 def test_table_frame_and_file(tmp_path: Any) -> None:
     found = audit(darkness)
     lines = repr(found).splitlines()
