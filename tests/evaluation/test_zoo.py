@@ -23,7 +23,8 @@ EPSILON = 0.05
 @pytest.fixture(scope="module", autouse=True)
 def few_queries() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stages, "QUERIES", (100,))
+        for name, value in {"QUERIES": (100,), "APGD_STEPS": 10, "STEP_CURVE": (10, 20), "RESTARTS": 2}.items():
+            patch.setattr(stages, name, value)
         yield
 
 
