@@ -255,6 +255,9 @@ def test_registry() -> None:
     assert get_loss("drs").function is drs_loss
     assert get_loss("rce").function is rce_loss
     assert [name for name, loss in LOSSES.items() if loss.reverse] == ["rce"]
-    assert set(LOSSES) == {"ce", "drs", "rce", "label_smoothing", "confidence_penalty", "logit_squeezing"}
-    with pytest.raises(UsageError, match=r"^unknown loss 'focal': expected one of ce, confidence_penalty, drs, label_"):
+    own = {"ce", "drs", "rce", "label_smoothing", "confidence_penalty", "logit_squeezing"}
+    assert set(LOSSES) == own | {"gce", "std", "mmc"}
+    with pytest.raises(
+        UsageError, match=r"^unknown loss 'focal': expected one of ce, confidence_penalty, drs, gce, label_"
+    ):
         get_loss("focal")

@@ -267,7 +267,8 @@ def test_modules_have_the_signature_of_their_function(module: type[nn.Module], f
 
 
 def test_every_function_has_a_module_and_a_name() -> None:
-    assert {entry.function for entry in losses.LOSSES.values()} == set(TWINS.values())
+    of_family = {"gce", "std", "mmc"}  # their modules are in drs.family
+    assert {one.function for name, one in losses.LOSSES.items() if name not in of_family} == set(TWINS.values())
     assert {module.__name__ for module in TWINS} <= set(losses.__all__)
 
 

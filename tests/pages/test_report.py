@@ -132,8 +132,8 @@ def test_trainings_are_those_of_the_plan_and_stand_once() -> None:
 
 def test_attacks_show_their_settings() -> None:
     table = report.attacks()
-    assert row(table, "`bim`")[2:] == ["{class}`drs.attacks.BIM`", "`steps=10`"]
-    assert row(table, "`fgsm`")[3] == "`none`"
+    assert row(table, "`bim`")[2:] == ["{class}`drs.attacks.BIM`", "`steps=10, norm='linf'`"]
+    assert row(table, "`fgsm`")[3] == "`norm='linf'`"
     assert "restarts=2, random_start=True, objective='ce'" in row(table, "`pgd`")[3]
     assert "search_steps=5, max_iterations=1000" in row(table, "experiment `detection`", "paper")[3]
 

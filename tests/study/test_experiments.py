@@ -220,9 +220,10 @@ def test_what_a_variant_changes_and_nothing_else(variant: str) -> None:
 @BOTH
 def test_every_variant_can_be_trained_at_the_same_budget(variant: str, profile: str) -> None:
     spec = networks.variant_network(PROFILES[profile], "mnist5k", variant, 0)
-    assert set(spec.loss_options) <= set(inspect.signature(get_loss(spec.loss).function).parameters)
+    options = spec.loss_arguments
+    assert set(options) <= set(inspect.signature(get_loss(spec.loss).function).parameters)
     z = torch.randn(6, 10, generator=torch.Generator().manual_seed(0))
-    assert bool(get_loss(spec.loss).function(z, torch.arange(6), **spec.loss_options).isfinite())
+    assert bool(get_loss(spec.loss).function(z, torch.arange(6), **options).isfinite())
     assert not spec.warmup or spec.loss == "drs"
     # Forward-backward passes over an image: one an update, and one for each inner step of adversarial training.
     passes = spec.steps * spec.batch_size * (1 + int(spec.adversarial.get("steps", 0)))

@@ -267,9 +267,9 @@ def test_a_network_names_what_it_lacks() -> None:
 
 
 def test_unknown_model() -> None:
-    with pytest.raises(UsageError, match=r"^unknown model 'vgg': expected one of mlp, resnet, small_conv$"):
+    with pytest.raises(UsageError, match=r"^unknown model 'vgg': expected one of mlp, mmc, resnet, small_conv$"):
         build_model("vgg", channels=1, classes=10, seed=0)
-    assert set(MODELS) == {"mlp", "resnet", "small_conv"}
+    assert set(MODELS) == {"mlp", "mmc", "resnet", "small_conv"}
 
 
 def test_unknown_option() -> None:
