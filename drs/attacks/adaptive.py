@@ -1,4 +1,4 @@
-"""Attacks made for a classifier AND its detector, at a fixed L-inf budget: selective, orthogonal and joint PGD.
+"""Attacks made for a classifier AND its detector, at a fixed budget: selective, orthogonal and joint PGD.
 
 The detector is a differentiable score of (model, images), HIGHER = MORE NORMAL, such as::
 
@@ -23,10 +23,11 @@ import torch
 from torch import Tensor, nn
 
 from drs.attacks.ascent import ascend, steepest_step
+from drs.attacks.balls import NORMS, Norm, random_point
 from drs.attacks.base import Attack, per_image
 from drs.attacks.noise import uniform_noise
 from drs.attacks.objectives import margin
-from drs.errors import UsageError
+from drs.errors import UsageError, unknown
 
 __all__ = ["JointPGD", "OrthogonalPGD", "Score", "SelectivePGD", "orthogonal"]
 
@@ -40,7 +41,8 @@ class _AdaptivePGD(Attack):
 
     Attributes:
         score: The detector, a :data:`Score`.
-        epsilon: L-inf budget, pixels in [0, 1].
+        epsilon: Budget in the norm, pixels in [0, 1].
+        norm: ``"linf"`` or ``"l2"``.
         steps: Steps from the start.
         step_size: None for 2.5 * epsilon / steps.
         random_start: Start uniformly in the ball.
@@ -51,12 +53,15 @@ class _AdaptivePGD(Attack):
 
     score: Score
     epsilon: float = 0.05
+    norm: Norm = "linf"
     steps: int = 100
     step_size: float | None = None
     random_start: bool = True
     progress: bool = False
 
     def __post_init__(self) -> None:
+        if self.norm not in NORMS:
+            raise unknown("norm", self.norm, NORMS)
         if self.steps < 1:
             raise UsageError(f"expected steps >= 1, got {self.steps}")
 
@@ -85,24 +90,30 @@ class _AdaptivePGD(Attack):
         return ascend(
             look,
             inputs,
-            start=uniform_noise(inputs, self.epsilon).clamp(0.0, 1.0) if self.random_start else inputs,
+            start=self._start(inputs) if self.random_start else inputs,
             epsilon=self.epsilon,
             alpha=2.5 * self.epsilon / self.steps if self.step_size is None else self.step_size,
             steps=self.steps,
             keep="best",
+            norm=self.norm,
             bar=type(self).__name__ if self.progress else None,
         )
+
+    def _start(self, inputs: Tensor) -> Tensor:
+        if self.norm == "l2":
+            return random_point(inputs, self.epsilon, self.norm)
+        return uniform_noise(inputs, self.epsilon).clamp(0.0, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SelectivePGD(_AdaptivePGD):
-    """Each image follows the sign of ONE gradient: of the margin until it is fooled, of the score while it is.
+    """Each image follows ONE gradient (in L-inf its sign): of the margin until it is fooled, of the score while it is.
 
     Selective PGD of Bryniarski et al. 2021, arXiv 2106.15023.
     """
 
     def direction(self, images: Tensor, margins: Tensor, scores: Tensor) -> Tensor:
-        return steepest_step(torch.where(margins > 0.0, scores, margins), images)
+        return steepest_step(torch.where(margins > 0.0, scores, margins), images, self.norm)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +121,7 @@ class OrthogonalPGD(_AdaptivePGD):
     """Selective PGD that first removes from the chosen gradient its part along the other one.
 
     To first order a step then raises one objective and leaves the other as it is. A sign would undo that, so the step
-    follows the projected gradient itself, scaled to the L2 length of a sign step. Bryniarski et al. 2021,
+    follows the projected gradient itself, in L-inf scaled to the L2 length of a sign step. Bryniarski et al. 2021,
     arXiv 2106.15023.
     """
 
@@ -120,12 +131,12 @@ class OrthogonalPGD(_AdaptivePGD):
         of_margin, of_score = of_margin.nan_to_num(0.0, 0.0, 0.0), of_score.nan_to_num(0.0, 0.0, 0.0)
         fooled = per_image(margins.detach() > 0.0, images)
         moved = orthogonal(torch.where(fooled, of_score, of_margin), torch.where(fooled, of_margin, of_score))
-        return moved * math.sqrt(images[0].numel())
+        return moved * math.sqrt(images[0].numel()) if self.norm == "linf" else moved
 
 
 @dataclass(frozen=True, kw_only=True)
 class JointPGD(_AdaptivePGD):
-    """Sign steps on margin + ``weight`` * score, the sum both must share; sweep the weight.
+    """Steepest steps (in L-inf signs) on margin + ``weight`` * score, the sum both must share; sweep the weight.
 
     Attributes:
         weight: >= 0; 0 is PGD on the margin that keeps the iterate with the highest score.
@@ -139,7 +150,7 @@ class JointPGD(_AdaptivePGD):
             raise UsageError(f"expected a finite weight >= 0, got {self.weight}")
 
     def direction(self, images: Tensor, margins: Tensor, scores: Tensor) -> Tensor:
-        return steepest_step(margins + self.weight * scores, images)
+        return steepest_step(margins + self.weight * scores, images, self.norm)
 
 
 def orthogonal(gradients: Tensor, others: Tensor) -> Tensor:

@@ -66,7 +66,7 @@ def max_logit(logits: Tensor) -> Tensor:
     tensor([3.])
 
     Hendrycks et al. 2022, arXiv 1911.11132. Unlike the confidence it does not round to 1, and it changes when a number
-    is added to all logits: for an RCE network, whose largest (negated) logit is near 0, it says little.
+    is added to all logits.
 
     Args:
         logits: (N, C), raw logits, C >= 2. Half precision is computed in float32.

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
+from drs.attacks.models import Normalised
 from drs.errors import UsageError
 
 
@@ -223,6 +224,16 @@ _LAYERS: dict[type[nn.Module], Rule] = {
 }
 
 
+def _normalised(layer: Normalised, box: Box, unit: float) -> Box:
+    shape = (1, -1, *[1] * (len(box.shape) - 2))
+    moved = _over(_minus(box, layer.mean.reshape(shape), unit=unit), layer.std.reshape(shape), unit=unit)
+    found: Box = Propagation(traced(layer.model), unit).run(moved)
+    return found
+
+
+_LAYERS[Normalised] = _normalised
+
+
 class Propagation(fx.Interpreter):
     """Runs a traced network on a box."""
 
@@ -260,6 +271,13 @@ class Propagation(fx.Interpreter):
             raise NoRule(f"{name} with {len(args)} arguments and {sorted(kwargs)}") from error
 
 
+class _Tracer(fx.Tracer):
+    """Looks at what is in every module but torch's own and :class:`Normalised`, whose forward checks shapes."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, Normalised) or super().is_leaf_module(m, module_qualified_name)
+
+
 def traced(model: nn.Module) -> fx.GraphModule:
     """A copy in double precision, as a graph of layers and functions.
 
@@ -268,9 +286,9 @@ def traced(model: nn.Module) -> fx.GraphModule:
     """
     if any(module._forward_hooks or module._forward_pre_hooks for module in model.modules()):
         raise UsageError("expected a network whose layers alone decide its outputs, got one with forward hooks")
-    double = copy.deepcopy(model).double().eval()
+    double = nn.Sequential(copy.deepcopy(model)).double().eval()  # in a shell: the outermost module is no layer
     try:
-        return fx.symbolic_trace(double)
+        return fx.GraphModule(double, _Tracer().trace(double))
     except Exception as error:  # whatever a forward does with a stand-in for its input
         raise UsageError(
             "expected a network whose layers can be listed, got one whose forward depends on its values: "

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from inspect import signature
 from typing import Any, TypeAlias
 
 import torch
@@ -71,19 +70,6 @@ def _differentiable(score: Score, network: nn.Module, images: Tensor) -> bool:
         if "require" in str(error) and "grad" in str(error):  # numpy() of a tensor that does, or none that does
             return False
         raise
-
-
-def _with_norm(kind: Callable[..., Attack], norm: str, options: dict[str, Any]) -> Attack:
-    """The attack in that norm.
-
-    Raises:
-        UsageError: An attack that has no such norm.
-    """
-    if "norm" in signature(kind).parameters:
-        return kind(**options, norm=norm)
-    if norm != "linf":
-        raise UsageError(f"expected norm 'linf', got {norm!r}: {getattr(kind, '__name__', kind)} has no other")
-    return kind(**options)
 
 
 def _run(attack: Attack, network: nn.Module, images: Tensor, labels: Tensor, size: int) -> _Outcome:
@@ -170,7 +156,7 @@ def audit_detector(
         images: (N, ...) in [0, 1], of the test set.
         labels: (N,) int64.
         epsilon: Budget of the attackers.
-        norm: ``"linf"``, or ``"l2"`` where the attacks have it.
+        norm: ``"linf"`` or ``"l2"``.
         calibration: Clean images that set the thresholds. None: the first half of ``images`` sets them and only the
             second half is judged.
         baselines: Put :data:`BASELINES` beside the detector, which costs as much again for each.
@@ -179,8 +165,8 @@ def audit_detector(
         seed: Of every attack.
 
     Raises:
-        UsageError: Fewer than two images to judge or none to calibrate, a score of another shape or with NaN, what the
-            attacks refuse, or a norm they do not have.
+        UsageError: Fewer than two images to judge or none to calibrate, a score of another shape or with NaN, an
+            unknown norm, or what the attacks refuse.
     """
     started = time.perf_counter()
     if norm not in NORMS:
@@ -191,7 +177,7 @@ def audit_detector(
         calibration, images, labels = images[:half], images[half:], labels[half:]
     if len(calibration) == 0 or len(images) < 2:
         raise UsageError(f"expected images to calibrate and 2 to judge, got {len(calibration)} and {len(images)}")
-    common: dict[str, Any] = {"epsilon": epsilon, "steps": steps, "seed": seed}
+    common: dict[str, Any] = {"epsilon": epsilon, "norm": norm, "steps": steps, "seed": seed}
     scores: dict[str, Score] = {"detector": score}
     if baselines:
         scores |= {name: _of_logits(function) for name, function in BASELINES.items()}
@@ -201,9 +187,7 @@ def audit_detector(
         with torch.no_grad():
             logits = torch.cat([network(part) for part in images.split(batch_size)])
         right, spread = (logits.argmax(dim=1) == labels).cpu(), float(margin(logits, labels).std())
-        moved, fooled = _run(
-            _with_norm(PGD, norm, {**common, "objective": "margin"}), network, images, labels, batch_size
-        )
+        moved, fooled = _run(PGD(**common, objective="margin"), network, images, labels, batch_size)
         for name, function in scores.items():
             held, clean, attacked = (
                 _scores_of(function, network, values, batch_size, name) for values in (calibration, images, moved)
@@ -213,10 +197,13 @@ def audit_detector(
             outcomes = {OBLIVIOUS: (attacked, fooled)}
             if _differentiable(function, network, images):
                 weight = spread / max(float(clean.std()), 1e-12)
-                for kind, extra in ((SelectivePGD, {}), (OrthogonalPGD, {}), (JointPGD, {"weight": weight})):
-                    attack = _with_norm(kind, norm, {**common, **extra, "score": function})
+                for attack in (
+                    SelectivePGD(**common, score=function),
+                    OrthogonalPGD(**common, score=function),
+                    JointPGD(**common, score=function, weight=weight),
+                ):
                     found, wrong = _run(attack, network, images, labels, batch_size)
-                    outcomes[kind.__name__] = (_scores_of(function, network, found, batch_size, name), wrong)
+                    outcomes[type(attack).__name__] = (_scores_of(function, network, found, batch_size, name), wrong)
                 outcomes[WORST] = _worst(list(outcomes.values()))
             else:
                 notes.append(

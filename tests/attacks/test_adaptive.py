@@ -170,6 +170,31 @@ def test_contract(kind: Any, trained: Network, digits: Dataset, device: torch.de
     assert torch.equal(zero.inputs, inputs)
 
 
+def test_directions_and_budget_in_l2() -> None:
+    of_margin, of_score = torch.tensor([1.0, 2.0, -4.0, 0.0]), torch.tensor([2.0, -3.0, 0.0, 0.0])
+    images = GREY.clone().requires_grad_(True)
+
+    def moved(attack: Any, bias: float) -> Tensor:
+        margins = margin(plane(bias)(images), ZERO)
+        found: Tensor = attack.direction(images, margins, brightness(plane(bias), images)).detach().flatten()
+        return found
+
+    l2: dict[str, Any] = {"score": brightness, "norm": "l2"}
+    unit = torch.nn.functional.normalize
+    torch.testing.assert_close(moved(SelectivePGD(**l2), 3.0), unit(of_score, dim=0))  # fooled: margin 2.5
+    torch.testing.assert_close(moved(SelectivePGD(**l2), -3.0), unit(of_margin, dim=0))
+    torch.testing.assert_close(moved(JointPGD(**l2, weight=2.0), 3.0), unit(of_margin + 2.0 * of_score, dim=0))
+    left = of_score - of_margin * (of_margin @ of_score) / of_margin.square().sum()
+    torch.testing.assert_close(moved(OrthogonalPGD(**l2), 3.0), unit(left, dim=0))
+    # The margin at grey is -0.5 + bias; a change of length r raises it by at most r sqrt(21).
+    for kind in KINDS[::2]:  # selective and joint
+        for bias, falls in ((0.5 - 0.99 * 0.1 * math.sqrt(21.0), True), (0.5 - 1.01 * 0.1 * math.sqrt(21.0), False)):
+            options: dict[str, Any] = {"weight": 0.0} if kind is JointPGD else {}
+            found = kind(**l2, **options, epsilon=0.1, steps=60)(plane(bias), GREY, ZERO)
+            assert (found.norm, bool(found.success)) == ("l2", falls)
+            assert float(found.distances) <= 0.1 + 1e-6
+
+
 def test_the_bar_is_shown_on_request_only(capsys: pytest.CaptureFixture[str]) -> None:
     SelectivePGD(score=brightness, steps=2)(plane(3.0), GREY, ZERO)
     assert capsys.readouterr().err == ""
@@ -200,11 +225,12 @@ def test_scores_that_cannot_be_attacked(score: Score, text: str) -> None:
     ("kind", "options", "text"),
     [
         (SelectivePGD, {"steps": 0}, "expected steps >= 1, got 0"),
+        (OrthogonalPGD, {"norm": "l1"}, "unknown norm 'l1': expected one of l2, linf"),
         (JointPGD, {"weight": -1.0}, "expected a finite weight >= 0, got -1.0"),
         (JointPGD, {"weight": math.nan}, "expected a finite weight >= 0, got nan"),
     ],
 )
-def test_errors(kind: Any, options: dict[str, float], text: str) -> None:
+def test_errors(kind: Any, options: dict[str, Any], text: str) -> None:
     with pytest.raises(UsageError) as error:
         kind(score=brightness, **options)
     assert str(error.value) == text

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from drs import Normalised
 from drs.attacks import DDN, PGD, TargetedPGD, margin
 from drs.errors import UsageError
 from drs.evaluation.certified import bracket, certified_accuracy, margin_bound
@@ -135,6 +136,7 @@ def zoo() -> dict[str, nn.Module]:
         "small_conv": SmallConvNet(2, 3, width=4),
         "mlp": MLP(2, 3, size=8, width=12),
         "reversed": ReverseLogits(MLP(2, 3, size=8, width=12)),
+        "normalised": Normalised(MLP(2, 3, size=8, width=12), mean=(0.4, 0.5), std=(0.2, 0.3)),
         "resnet": ResNet(2, 3, depth=8, width=4),
     }
 

@@ -90,6 +90,13 @@ def test_a_detector_that_falls_to_who_knows_it() -> None:
     )
 
 
+def test_in_l2() -> None:
+    found = audit(second_coarse, norm="l2", baselines=False)
+    assert found.norm == "l2"
+    assert found.of("detector", "PGD").fooled.count == found.of("detector", "worst").undetected_5.count == 13
+    assert repr(found).startswith("Detector under attack, l2 0.3")
+
+
 def test_worst_holds_every_attack() -> None:
     found = audit(second_coarse)
     for score in ("detector", *BASELINES):
