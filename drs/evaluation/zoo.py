@@ -10,6 +10,7 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,11 @@ from torch.nn import functional as F
 from drs.attacks.base import project
 from drs.errors import UsageError
 
-__all__ = ["DEFENCES", "FAULTS", "Defence", "Fault", "KWinners", "pgd"]
+__all__ = ["DEFENCES", "FAULTS", "Defence", "Fault", "KWinners", "Relabel", "pgd"]
+
+
+Relabel: TypeAlias = Callable[[Tensor], Tensor]
+"""From labels (N,) to others (N,)."""
 
 
 @dataclass(frozen=True)
@@ -259,7 +264,7 @@ def pgd(
     direction: float = 1.0,
     skip: int | None = None,
     projects: bool = True,
-    labels_of: Callable[[Tensor], Tensor] = lambda labels: labels,
+    labels_of: Relabel | None = None,
 ) -> Callable[[nn.Module, Tensor, Tensor], Tensor]:
     """PGD on cross-entropy in L-inf, in ten plain lines, with a place for each mistake. Healthy by default.
 
@@ -270,11 +275,11 @@ def pgd(
         direction: -1 goes down.
         skip: An image of the batch that gets no gradient.
         projects: Whether steps are brought back into the budget.
-        labels_of: What becomes of the labels.
+        labels_of: What becomes of the labels; None leaves them.
     """
 
     def attack(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-        labels = labels_of(labels)
+        labels = labels if labels_of is None else labels_of(labels)
         moved = (images + epsilon * (2.0 * torch.rand_like(images) - 1.0)).clamp(0.0, 1.0)
         for _ in range(steps):
             moved = moved.detach().requires_grad_(True)
