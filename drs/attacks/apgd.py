@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from drs.attacks.balls import NORMS, Norm, random_point, steepest
 from drs.attacks.base import Attack, per_image, project
-from drs.attacks.objectives import OBJECTIVES, Objective
+from drs.attacks.objectives import Objective, get_objective
 from drs.errors import UsageError, pick, unknown
 
 __all__ = ["APGD", "TARGETED", "checkpoints", "targeted_dlr", "targeted_margin"]
@@ -146,21 +146,16 @@ class APGD(Attack):
             if getattr(self, name) < least:
                 raise UsageError(f"expected {name} >= {least}, got {getattr(self, name)}")
         if not self.targets:
-            self._untargeted()
+            get_objective(self.objective)
         elif callable(self.objective):
             raise UsageError("expected the objective 'margin' or 'dlr' with targets, got a function: set targets=0")
         else:
             pick("targeted objective", TARGETED, self.objective)
 
-    def _untargeted(self) -> Objective:
-        if callable(self.objective):
-            return self.objective
-        return pick("objective", OBJECTIVES, self.objective)
-
     def _objective(self) -> TargetedObjective:
         if self.targets:
             return TARGETED[cast(str, self.objective)]
-        objective = self._untargeted()
+        objective = get_objective(self.objective)
         return lambda logits, labels, _: objective(logits, labels)
 
     def perturb(self, model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:

@@ -65,3 +65,10 @@ def test_wrong_arguments() -> None:
         APGD(steps=0)
     with pytest.raises(UsageError, match="unknown targeted objective 'ce': expected one of dlr, margin"):
         APGD(targets=9, objective="ce")
+
+
+def test_an_objective_of_ones_own_is_checked_as_in_pgd() -> None:
+    network, images = torch.nn.Linear(4, 3), torch.rand(2, 4)
+    labels = network(images).argmax(dim=1)  # what is wrong already is not attacked
+    with pytest.raises(UsageError, match=r"shape \(2,\), got \(\): use reduction='none'$"):
+        APGD(objective=torch.nn.functional.cross_entropy)(network, images, labels)
