@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
@@ -12,13 +11,11 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
-from drs import cli
 from drs.study.experiments import EXPERIMENTS, Context, Experiment, Outcome, Spec
 from drs.study.plan import plan
 from drs.study.profiles import PROFILES, Profile
 from drs.study.records import record_path
-
-Command = Callable[..., tuple[int, str, str]]
+from tests.conftest import Command
 
 
 @pytest.fixture(autouse=True)
@@ -27,21 +24,6 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for variable in ("results", "checkpoints", "data"):
         monkeypatch.setenv(f"DRS_{variable.upper()}", str(tmp_path / variable))
     return tmp_path / "results"
-
-
-@pytest.fixture
-def drs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """The command in this process: status, standard output, standard error."""
-
-    def command(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["drs", *words])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(stopped.value.code or 0), out, err
-
-    return command
 
 
 @pytest.fixture

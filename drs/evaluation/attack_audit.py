@@ -22,6 +22,7 @@ from drs.attacks.apgd import APGD
 from drs.attacks.balls import Norm
 from drs.attacks.base import Adversarials, distance, project
 from drs.attacks.models import AsModule, Model, attackable, differentiating
+from drs.attacks.objectives import margin
 from drs.errors import UsageError
 from drs.evaluation.limits import Reading, above, difference_limit
 from drs.evaluation.report import Share, share_of
@@ -199,10 +200,7 @@ class _Bench:
     @torch.no_grad()
     def margins(self, x: Tensor, y: Tensor) -> Tensor:
         """The true logit minus the largest other one, (N,): negative where the model is fooled."""
-        logits = self.model(x)
-        true = logits.gather(1, y.unsqueeze(1)).squeeze(1)
-        found: Tensor = true - logits.scatter(1, y.unsqueeze(1), -torch.inf).amax(dim=1)
-        return found
+        return -margin(self.model(x), y)
 
     def won(self, rows: Tensor, seed: int) -> Tensor:
         """By how much the margin of each row falls if these rows are attacked as one batch, (n,)."""

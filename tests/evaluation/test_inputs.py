@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +14,12 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from drs import cli
 from drs.errors import DataError, UsageError
 from drs.evaluation import stages
 from drs.evaluation.audit import Audit
 from drs.evaluation.inputs import load_folder, load_model, parse_epsilon
 from drs.training.models import build_model
+from tests.conftest import Command
 
 MODULE = """
 import torch
@@ -91,22 +90,6 @@ def saved(place: Path, form: str) -> str:
 
 
 FORMS = ("module", "TorchScript", "exported", "weights")
-Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def drs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """The command in this process: status, standard output, standard error."""
-
-    def command(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["drs", *words])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(stopped.value.code or 0), out, err
-
-    return command
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
