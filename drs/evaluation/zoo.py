@@ -1,7 +1,8 @@
 """A zoo: broken defences, and broken attacks, each with the alarm that must catch it and why.
 
 A broken defence wraps a network and leaves it as easy to fool as before, or nearly; only attacks get lost in it. A
-broken attack is PGD with one mistake. Both test the alarms: a mistake that no alarm names is a hole in them.
+broken attack is PGD with one mistake. Both test the alarms: a mistake that no alarm names is a hole in them. One is
+known: k-WTA, put into a trained network, raises no alarm.
 """
 
 from __future__ import annotations
