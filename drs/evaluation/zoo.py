@@ -1,8 +1,7 @@
 """A zoo: broken defences, and broken attacks, each with the alarm that must catch it and why.
 
 A broken defence wraps a network and leaves it as easy to fool as before, or nearly; only attacks get lost in it. A
-broken attack is PGD with one mistake. Both test the alarms: a mistake that no alarm names is a hole in them. One is
-known: k-WTA, put into a trained network, raises no alarm.
+broken attack is PGD with one mistake. Both test the alarms: a mistake that no alarm names is a hole in them.
 """
 
 from __future__ import annotations
@@ -38,6 +37,7 @@ class Defence:
         caught_by: Alarms of :mod:`drs.evaluation.alarms` that name the cause, each of which must fire; empty where the
             attacks refuse the model.
         refused: What the refusal says; empty where an alarm speaks.
+        tuned: Whether the broken network has to be trained further before it is worth attacking.
         cause: Why these alarms fire.
         wrap: From a network to the broken one; the network stays as it is.
     """
@@ -49,6 +49,7 @@ class Defence:
     cause: str
     wrap: Callable[[nn.Module], nn.Module]
     refused: str = ""
+    tuned: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class KWinners(nn.Module):
         share: Of the activations of a layer that pass, in (0, 1].
     """
 
-    def __init__(self, share: float = 0.2) -> None:
+    def __init__(self, share: float = 0.1) -> None:
         super().__init__()
         if not 0.0 < share <= 1.0:
             raise UsageError(f"expected share in (0, 1], got {share}")
@@ -181,11 +182,12 @@ DEFENCES: dict[str, Defence] = {
     for defence in (
         Defence(
             "k-WTA",
-            "Only the largest fifth of the activations of each layer pass.",
+            "Only the largest tenth of the activations of each layer pass.",
             "Xiao et al. 2020, broken by Tramer et al. 2020",
             ("silent success",),
             "Which units win changes from point to point: the loss is rough, and steps pass over what fools.",
             _k_winners,
+            tuned=True,
         ),
         Defence(
             "rounding",

@@ -32,6 +32,7 @@ __all__ = [
     "SPREADS",
     "Kind",
     "Metric",
+    "alarm_word",
     "column",
     "columns",
     "label",
@@ -142,6 +143,12 @@ KINDS = (
         "ignored",
     ),
     Kind("which image is shown", {"label": "label"}, "ignored"),
+    Kind("alarms, each on one side of its limit", {"alarm.attack": "{attack}", "alarms": "alarms fired"}, "ignored"),
+    Kind(
+        "what became of a broken thing",
+        {"caught": "caught by an alarm that names the cause", "refused": "refused"},
+        "ignored",
+    ),
     Kind(
         "what does not depend on a network",
         {
@@ -460,6 +467,15 @@ def column(head: str, *, detector: str = "", attack: str = "", loss: str = "", b
     """
     at = f"@{budget:g}" if budget is not None else ""
     return str(Metric.parse(".".join(filter(None, (head, detector, loss, attack))) + at))
+
+
+def alarm_word(name: str) -> str:
+    """The name of an alarm as it stands in the name of a number.
+
+    >>> column("alarm", attack=alarm_word("cross-entropy misleads"))
+    'alarm.cross_entropy_misleads'
+    """
+    return re.sub(r"\W", "_", name)
 
 
 def columns(

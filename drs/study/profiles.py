@@ -29,6 +29,7 @@ __all__ = [
     "Stress",
     "Theory",
     "WhiteBox",
+    "Zoo",
     "deciding",
     "get_profile",
 ]
@@ -116,6 +117,27 @@ class WhiteBox:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Zoo:
+    """Numbers of ``zoo``.
+
+    Attributes:
+        images: Test images of an audit.
+        epsilon: Budget of an audit.
+        updates: Of the training that a defence needs after it was put into a network.
+        healthy: Seeds of the healthy networks and attacks.
+        broken: Seeds of the broken ones.
+        minutes: For each audit: by default so many that nothing it does depends on the machine.
+    """
+
+    images: int = 100
+    epsilon: float = 0.03
+    updates: int = 100
+    healthy: tuple[int, ...] = tuple(range(20, 30))
+    broken: tuple[int, ...] = (20, 21, 22)
+    minutes: float = 1e6
+
+
+@dataclass(frozen=True, kw_only=True)
 class Objectives:
     """The networks of the RCE chapters, each trained under CE, RCE and DRS.
 
@@ -161,7 +183,7 @@ class Profile:
         stressed: Those of them whose networks get the strongest attacks.
         resnet: Options of the ResNets among them.
         objectives: Networks of the RCE chapters.
-        anatomy, cost, stress, theory, detection, constant, whitebox: Numbers of one experiment.
+        anatomy, cost, stress, theory, detection, constant, whitebox, zoo: Numbers of one experiment.
     """
 
     name: str
@@ -190,6 +212,7 @@ class Profile:
     detection: Detection = field(default_factory=Detection)
     constant: Constant = field(default_factory=Constant)
     whitebox: WhiteBox = field(default_factory=WhiteBox)
+    zoo: Zoo = field(default_factory=Zoo)
 
 
 CURVE = (0.0, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2)
@@ -225,6 +248,7 @@ SMOKE = Profile(
     detection=Detection(epsilons=(0.1, 0.2), jsma_steps=5, search_steps=2, max_iterations=20),
     constant=Constant(constants=(1.0, 100.0), max_iterations=10),
     whitebox=WhiteBox(images=16, steps=5, search_steps=2, first_iterations=20, max_iterations=20),
+    zoo=Zoo(images=8, updates=10, healthy=(20,), broken=(20,), minutes=0.01),
 )
 QUICK = Profile(
     name="quick",

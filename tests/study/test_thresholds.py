@@ -216,6 +216,13 @@ def quiet(count: int) -> pd.DataFrame:
     return frame.assign(largest_budget=[0.9] * 3 + [0.0 if i < count else 0.9 for i in range(3)])
 
 
+def zoo(caught: float, alarmed: float) -> pd.DataFrame:
+    """So many of ten broken ones are caught, so many of thirty healthy ones raise alarms."""
+    broken = [{"subject": "rounding", "caught": float(i < caught), "alarms": 3.0} for i in range(10)]
+    healthy = [{"subject": "CE network", "caught": np.nan, "alarms": 2.0 * (i < alarmed)} for i in range(30)]
+    return pd.DataFrame(broken + healthy)
+
+
 CASES = (
     Case("A0", 0.5, shift, NOT, YES, "share of rises"),
     Case("A1", -0.7, population, YES, PARTLY, "r"),
@@ -266,6 +273,9 @@ CASES = (
         for a in ("selective", "orthogonal", "joint@0.1", "joint@10")
         for d in DETECTORS
     ),
+    Case("C6", 9.0, lambda x: zoo(x, 0), PARTLY, YES, "of ten caught"),
+    Case("C6", 8.0, lambda x: zoo(x, 0), NOT, PARTLY, "of ten caught"),
+    Case("C6", 2.0, lambda x: zoo(10, x), YES, NOT, "of thirty with an alarm"),
 )
 
 

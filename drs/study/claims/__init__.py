@@ -10,7 +10,18 @@ from drs.study.profiles import DEFAULT, get_profile
 from drs.study.results import Results
 
 _CHAPTERS = (
-    (evaluation.A0, drs.A1, drs.A2, drs.A3, drs.A4B, evaluation.C1, drs.A4A, evaluation.C2, evaluation.C3),
+    (
+        evaluation.A0,
+        drs.A1,
+        drs.A2,
+        drs.A3,
+        drs.A4B,
+        evaluation.C1,
+        drs.A4A,
+        evaluation.C2,
+        evaluation.C3,
+        evaluation.C6,
+    ),
     (rce.B0, rce.B1, rce.B2, rce.B3A, rce.B3B, rce.B4, rce.B5, rce.B6, rce.B7, rce.B8, rce.B9, rce.B10),
     (evaluation.C4, evaluation.C5),
 )

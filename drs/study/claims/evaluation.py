@@ -36,8 +36,11 @@ __all__ = [
     "C3",
     "C4",
     "C5",
+    "C6",
     "CONTROLS",
+    "FALSE_ALARMS",
     "MORE_THAN_CHANCE",
+    "MOST",
     "WITHSTANDS",
     "WORST",
     "alarm_metrics",
@@ -47,6 +50,7 @@ __all__ = [
     "judge_cross",
     "judge_shift",
     "judge_survival",
+    "judge_zoo",
 ]
 
 # --- A0: what a successful attack does -------------------------------------------------------------------------------
@@ -186,6 +190,50 @@ C3 = Claim(
     "notebooks/05_stronger_attacks",
     judge_alarms,
     counts="networks",
+)
+
+# --- C6: do the alarms work ------------------------------------------------------------------------------------------
+
+FALSE_ALARMS = 0.25
+"""What 'seldom' is taken to mean: the upper end of the interval of the false-alarm rate."""
+MOST = 0.9
+"""The share of the broken things that have to be caught for a partial success."""
+
+
+def judge_zoo(frame: pd.DataFrame) -> Judgement:
+    """C6: share of the broken defences and attacks that are caught by name, and of the healthy ones with an alarm."""
+    broken = frame[frame["caught"].notna()]
+    healthy = frame[frame["caught"].isna()]
+    if broken.empty or healthy.empty:
+        return no_records("broken and healthy ones were not both audited")
+    caught = share_interval(int(broken["caught"].sum()), len(broken))
+    alarmed = share_interval(int((healthy["alarms"] > 0).sum()), len(healthy))
+    verdict: VerdictName = "not reproduced"
+    if alarmed.high < FALSE_ALARMS and caught.mean >= MOST:
+        verdict = "reproduced" if caught.mean == 1.0 else "partly reproduced"
+    missed = Counter(broken[broken["caught"] == 0.0]["subject"])
+    said = ", ".join(f"{name} in {count}" for name, count in missed.most_common()) or "nothing"
+    detail = (
+        f"missed: {said}; an alarm on {alarmed.mean:.1%} [{alarmed.low:.1%}, {alarmed.high:.1%}] of {len(healthy)} "
+        "healthy networks and attacks"
+    )
+    return Judgement(verdict, caught.mean, caught.low, caught.high, len(broken), detail)
+
+
+C6 = Claim(
+    "C6",
+    "ours",
+    "The alarms name what is wrong with a broken evaluation, and are silent on a healthy one.",
+    "",
+    "share of broken defences and attacks that an alarm catches by its cause (Wilson interval)",
+    "Reproduced if at every seed every broken defence and every broken attack of the zoo raises all the alarms (or the "
+    "refusal) that name its cause, and the 95% Wilson interval of the share of healthy networks and attacks with any "
+    f"alarm ends below {FALSE_ALARMS:g}; partly if at least {MOST:.0%} of the broken are caught and that interval ends "
+    "there; not otherwise.",
+    "zoo",
+    "notebooks/16_alarms",
+    judge_zoo,
+    counts="audits of broken ones",
 )
 
 # --- C4: the cross of the two papers ---------------------------------------------------------------------------------

@@ -24,7 +24,10 @@ from drs.training.spec import TrainingSpec
 
 __all__ = [
     "ALPHAS",
+    "BROKEN_ATTACKS",
+    "BROKEN_DEFENCES",
     "CURVE_ATTACKS",
+    "HEALTHY",
     "POPULATION_ATTACKS",
     "SEQUENCES",
     "SHAPES",
@@ -38,6 +41,7 @@ __all__ = [
     "stress",
     "theory",
     "whitebox",
+    "zoo",
 ]
 
 POPULATION_ATTACKS = ("fgsm", "bim", "pgd", "margin")
@@ -176,4 +180,44 @@ def whitebox(profile: Profile, dataset: str) -> list[Spec]:
             **asdict(profile.whitebox),
         }
         for spec in first_architecture(profile, dataset)
+    ]
+
+
+HEALTHY = {"ce": "CE network", "adversarial": "adversarially trained network"}
+"""Networks that no alarm may fire on: variants, and what the tables call them."""
+BROKEN_DEFENCES = (
+    *("k-WTA", "rounding", "logits x 100", "noise", "batch statistics"),
+    *("softmax", "softmax x 10", "detached", "JPEG-like"),
+)
+BROKEN_ATTACKS = (
+    *("step / 50", "wrong sign", "one step", "epsilon / 2"),
+    *("first image", "no projection", "labels permuted"),
+)
+"""Those of :mod:`drs.evaluation.zoo`, which needs torch, by name."""
+
+
+def zoo(profile: Profile, dataset: str) -> list[Spec]:
+    """Healthy networks and a healthy attack at many seeds, every broken defence and attack at a few.
+
+    The seeds are not those of the other experiments, on whose networks the alarms were built.
+    """
+    numbers = profile.zoo
+    subjects = [
+        *(("network", name, variant, numbers.healthy) for variant, name in HEALTHY.items()),
+        ("attack", "PGD", "ce", numbers.healthy),
+        *(("network", name, "ce", numbers.broken) for name in BROKEN_DEFENCES),
+        *(("attack", name, "ce", numbers.broken) for name in BROKEN_ATTACKS),
+    ]
+    return [
+        {
+            "kind": kind,
+            "subject": subject,
+            "network": variant_network(profile, dataset, variant, seed).as_dict(),
+            "images": numbers.images,
+            "epsilon": numbers.epsilon,
+            "updates": numbers.updates,
+            "minutes": numbers.minutes,
+        }
+        for kind, subject, variant, seeds in subjects
+        for seed in seeds
     ]
