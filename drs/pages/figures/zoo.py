@@ -1,0 +1,66 @@
+"""Figures and tables of the chapter on the alarms, drawn from frames of records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from drs.pages.figures import style
+from drs.pages.figures.figured import Figured, each
+from drs.study.metrics import alarm_word, columns
+
+__all__ = ["heard", "matrix"]
+
+
+def heard(frame: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
+    """On which share of its seeds each alarm fired on each subject: one row per subject and alarm.
+
+    >>> frame = pd.DataFrame({"subject": ["noise", "noise"], "alarm.labels_change": [1.0, 0.0]})
+    >>> heard(frame, ("labels change", "randomised")).to_dict("records")
+    [{'subject': 'noise', 'alarm': 'labels change', 'share': 0.5}]
+
+    Args:
+        frame: Records of the experiment ``zoo``.
+        names: Alarms, in the order of the columns; one that no subject was tested for is left out.
+    """
+    words = {alarm_word(name): name for name in names}
+    known = {words[m.attack]: column for column, m in columns(frame, "alarm").items() if m.attack in words}
+    return pd.DataFrame(
+        [
+            {"subject": subject, "alarm": name, "share": float(rows[known[name]].mean())}
+            for subject, rows in each(frame, "subject")
+            for name in names
+            if name in known and rows[known[name]].notna().any()
+        ]
+    )
+
+
+def matrix(frame: pd.DataFrame, names: tuple[str, ...], named: Mapping[str, tuple[str, ...]]) -> Figured:
+    """One row a subject, one column an alarm: the darker, the more seeds; a frame where the alarm names the cause.
+
+    Args:
+        frame: Records of the experiment ``zoo``, networks or attacks.
+        names: Alarms, in the order of the columns.
+        named: The alarms that name the cause, by subject.
+    """
+    drawn = heard(frame, names)
+    subjects, alarms = list(dict.fromkeys(drawn["subject"])), [n for n in names if n in set(drawn["alarm"])]
+    figure = Figure(figsize=(0.36 * len(alarms) + 2.6, 0.3 * len(subjects) + 2.0), layout="constrained")
+    axes = figure.subplots()
+    for _, row in drawn.iterrows():
+        x, y = alarms.index(row["alarm"]), subjects.index(row["subject"])
+        if row["share"] > 0:
+            axes.scatter([x], [y], s=120 * row["share"], marker="s", color=style.COLOURS["drs"], linewidths=0)
+    for y, subject in enumerate(subjects):
+        for name in named.get(subject, ()):
+            axes.scatter([alarms.index(name)], [y], s=170, marker="s", facecolors="none", edgecolors="#444444")
+    axes.set_xticks(range(len(alarms)), alarms, rotation=60, ha="right", fontsize="small")
+    axes.set_yticks(range(len(subjects)), subjects, fontsize="small")
+    axes.set_xlim(-0.6, len(alarms) - 0.4)
+    axes.set_ylim(len(subjects) - 0.4, -0.6)
+    axes.grid(color="#dddddd", linewidth=0.5)
+    axes.set_axisbelow(True)
+    style.tidy(axes)
+    return Figured(figure=figure, frame=drawn, places=("subject",), series=("alarm",), values=("share",))
