@@ -11,7 +11,7 @@ __all__ = ["ATTACKS", "LOSSES", "MODELS", "PIXELS", "PUBLISHED_WEIGHT", "check_d
 
 LOSSES = ("ce", "drs", "rce", "label_smoothing", "confidence_penalty", "logit_squeezing", "gce", "std", "mmc")
 """:data:`drs.losses.LOSSES`."""
-MODELS = ("small_conv", "mlp", "resnet", "mmc")
+MODELS = ("small_conv", "mlp", "lenet", "resnet", "mmc")
 """:data:`drs.training.models.MODELS`."""
 ATTACKS = ("noise", "fgsm", "bim", "ilcm", "pgd", "margin", "targeted")
 """:data:`drs.evaluation.curves.ATTACKS`."""

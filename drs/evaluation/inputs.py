@@ -136,7 +136,7 @@ def _weights(path: Path, architecture: str | None, classes: int, channels: int, 
     if ":" in architecture:
         network: nn.Module = _made(architecture)
     elif architecture in MODELS:
-        options = {"size": size} if architecture == "mlp" else {}
+        options = {"size": size} if architecture in ("mlp", "lenet") else {}
         network = MODELS[architecture](channels, classes, **options)
     else:
         raise UsageError(

@@ -19,6 +19,7 @@ from drs.errors import UsageError, pick
 __all__ = [
     "MLP",
     "MODELS",
+    "LeNet",
     "Network",
     "ResNet",
     "ReverseLogits",
@@ -53,6 +54,11 @@ def _global_average(hidden: Tensor) -> Tensor:
     return F.avg_pool2d(hidden, (hidden.shape[2], hidden.shape[3])).flatten(1)
 
 
+def _active(kind: Callable[[int], nn.Module], width: int, norm: bool) -> list[nn.Module]:
+    """A ReLU, after a normalisation where there is one."""
+    return [kind(width), nn.ReLU()] if norm else [nn.ReLU()]
+
+
 class SmallConvNet(Network):
     """The quick network, about 20,000 parameters: ``depth`` strided convolutions, average pooling, one linear layer.
 
@@ -61,18 +67,21 @@ class SmallConvNet(Network):
         classes: Number of classes.
         width: Channels after the first convolution; they double once, then grow by half.
         depth: Number of 3 x 3 convolutions after the first, 5 x 5 one (1 to 4).
+        norm: Batch normalisation after each convolution; without it the convolutions have biases.
     """
 
-    def __init__(self, channels: int = 1, classes: int = 10, *, width: int = 16, depth: int = 2) -> None:
+    def __init__(
+        self, channels: int = 1, classes: int = 10, *, width: int = 16, depth: int = 2, norm: bool = True
+    ) -> None:
         super().__init__()
         if width < 1 or not 1 <= depth <= 4:
             raise UsageError(f"expected width >= 1 and depth from 1 to 4, got width {width} and depth {depth}")
         widths = [width, 2 * width] + [3 * width] * (depth - 1)
-        layers: list[nn.Module] = [nn.Conv2d(channels, width, 5, stride=2, padding=2, bias=False)]
+        layers: list[nn.Module] = [nn.Conv2d(channels, width, 5, stride=2, padding=2, bias=not norm)]
         for number, (before, after) in enumerate(itertools.pairwise(widths)):
-            layers += [nn.BatchNorm2d(before), nn.ReLU()]
-            layers += [nn.Conv2d(before, after, 3, stride=2 if number < 2 else 1, padding=1, bias=False)]
-        layers += [nn.BatchNorm2d(widths[-1]), nn.ReLU()]
+            layers += _active(nn.BatchNorm2d, before, norm)
+            layers += [nn.Conv2d(before, after, 3, stride=2 if number < 2 else 1, padding=1, bias=not norm)]
+        layers += _active(nn.BatchNorm2d, widths[-1], norm)
         self.body = nn.Sequential(*layers)
         self.classifier = nn.Linear(widths[-1], classes)
 
@@ -90,15 +99,66 @@ class MLP(Network):
         width: Neurons of each hidden layer.
         size: Height of the images in pixels.
         columns: Their width in pixels; None for the same.
+        norm: Batch normalisation before each ReLU.
     """
 
     def __init__(
-        self, channels: int = 1, classes: int = 10, *, width: int = 64, size: int = 28, columns: int | None = None
+        self,
+        channels: int = 1,
+        classes: int = 10,
+        *,
+        width: int = 64,
+        size: int = 28,
+        columns: int | None = None,
+        norm: bool = False,
     ) -> None:
         super().__init__()
         values = channels * size * (size if columns is None else columns)
-        self.body = nn.Sequential(nn.Flatten(), nn.Linear(values, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())
+        layers: list[nn.Module] = [nn.Flatten()]
+        for before in (values, width):
+            layers += [nn.Linear(before, width, bias=not norm), *_active(nn.BatchNorm1d, width, norm)]
+        self.body = nn.Sequential(*layers)
         self.classifier = nn.Linear(width, classes)
+
+    def features(self, images: Tensor) -> Tensor:
+        hidden: Tensor = self.body(images - 0.5)
+        return hidden
+
+
+class LeNet(Network):
+    """The digit network of the robustness literature: two 5 x 5 convolutions, each with max-pooling, a dense layer.
+
+    No batch normalisation, no average over places: an attacker meets none of what is peculiar to the other networks.
+
+    Args:
+        channels: Channels of the images.
+        classes: Number of classes.
+        width: Channels after the first convolution; the second has twice as many.
+        hidden: Neurons of the dense layer.
+        size: Height of the images in pixels, at least 4.
+        columns: Their width in pixels; None for the same.
+    """
+
+    def __init__(
+        self,
+        channels: int = 1,
+        classes: int = 10,
+        *,
+        width: int = 16,
+        hidden: int = 128,
+        size: int = 28,
+        columns: int | None = None,
+    ) -> None:
+        super().__init__()
+        values = 2 * width * (size // 4) * ((size if columns is None else columns) // 4)
+        if values < 1:
+            raise UsageError(f"expected images of 4 x 4 pixels or more, got {size} x {columns or size}")
+        self.body = nn.Sequential(
+            *(nn.Conv2d(channels, width, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Conv2d(width, 2 * width, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Flatten(), nn.Linear(values, hidden), nn.ReLU()),
+        )
+        self.classifier = nn.Linear(hidden, classes)
 
     def features(self, images: Tensor) -> Tensor:
         hidden: Tensor = self.body(images - 0.5)
@@ -200,6 +260,7 @@ def _mmc(channels: int = 1, classes: int = 10, **options: Any) -> Network:
 MODELS: dict[str, Callable[..., Network]] = {
     "small_conv": SmallConvNet,
     "mlp": MLP,
+    "lenet": LeNet,
     "resnet": ResNet,
     "mmc": _mmc,
 }

@@ -138,7 +138,7 @@ def test_a_fired_alarm_is_status_1(place: Path, drs: Command) -> None:
         ("nothing.pt", "expected a model as package.module:function, a TorchScript file (.pt, .ts), "),
         ("pickled.pt", "expected a model as package.module:function, a TorchScript file (.pt, .ts), "),
         ("broken.pt2", "cannot read broken.pt2 as an exported program: "),
-        ("broken.safetensors", "expected --architecture with broken.safetensors: small_conv, mlp, resnet, "),
+        ("broken.safetensors", "expected --architecture with broken.safetensors: small_conv, mlp, lenet, resnet, "),
         ("broken.safetensors --architecture mlp", "cannot read broken.safetensors as safetensors: "),
         ("broken.safetensors --architecture vgg", "unknown architecture 'vgg': expected one of small_conv, mlp, "),
         ("other.safetensors --architecture mlp", "the weights of other.safetensors do not fit architecture 'mlp': "),

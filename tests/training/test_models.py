@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from drs.training.datasets import Dataset
 from drs.training.models import (
     MLP,
     MODELS,
+    LeNet,
     Network,
     ResNet,
     ReverseLogits,
@@ -25,7 +27,15 @@ from drs.training.models import (
 )
 
 every_model = pytest.mark.parametrize(
-    ("name", "options"), [("small_conv", {}), ("mlp", {"width": 8}), ("resnet", {"depth": 8, "width": 4})]
+    ("name", "options"),
+    [
+        ("small_conv", {}),
+        ("small_conv", {"norm": False}),
+        ("mlp", {"width": 8}),
+        ("mlp", {"width": 8, "norm": True}),
+        ("lenet", {"width": 4, "hidden": 8}),
+        ("resnet", {"depth": 8, "width": 4}),
+    ],
 )
 
 
@@ -54,6 +64,25 @@ def test_small_conv_net_parameters_by_hand() -> None:
 
 def test_mlp_parameters_by_hand() -> None:
     assert count_parameters(MLP(1, 10, width=64)) == 784 * 64 + 64 + 64 * 64 + 64 + 64 * 10 + 10
+
+
+def test_lenet_parameters_by_hand() -> None:
+    # 5 x 5 from 1 to 16 with biases: 416; from 16 to 32: 12,832; 32 maps of 7 x 7 to 128: 200,832; to 10: 1,290
+    assert count_parameters(LeNet()) == 416 + 12_832 + 200_832 + 1_290
+    # 32 x 32 in colour: 2 * 16 * 25 more in front, 8 x 8 places behind
+    assert count_parameters(LeNet(3, size=32)) == 416 + 800 + 12_832 + 32 * 64 * 128 + 128 + 1_290
+    assert LeNet(1, size=9, columns=5)(torch.zeros(2, 1, 9, 5)).shape == (2, 10)
+    with pytest.raises(UsageError, match="expected images of 4 x 4 pixels or more, got 28 x 3"):
+        LeNet(columns=3)
+
+
+def test_without_normalisation_layers_have_biases_in_its_place() -> None:
+    # the norms' 32 + 64 + 96 values go, 16 + 32 + 48 biases come
+    assert count_parameters(SmallConvNet(norm=False)) == 19_514 - (32 + 64 + 96) + (16 + 32 + 48)
+    # two norms of 2 * 64 values come, two biases of 64 go
+    assert count_parameters(MLP(norm=True)) == count_parameters(MLP()) + 2 * 64
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in SmallConvNet(norm=False).modules())
+    assert sum(isinstance(m, nn.BatchNorm1d) for m in MLP(norm=True).modules()) == 2
 
 
 @pytest.mark.parametrize(("depth", "expected"), [(32, 464_154), (56, 853_018)])
@@ -219,8 +248,8 @@ def test_convolutional_networks_take_any_even_size(channels: int, size: int) -> 
 
 @pytest.mark.parametrize(("height", "width"), [(20, 28), (65, 33), (15, 30), (7, 7)])
 def test_networks_take_images_of_any_sides(height: int, width: int) -> None:
-    plain = {"size": height, "columns": width}
-    for name, options in [("small_conv", {}), ("resnet", {"depth": 8, "width": 2}), ("mlp", plain)]:
+    plain: dict[str, Any] = {"size": height, "columns": width}
+    for name, options in [("small_conv", {}), ("resnet", {"depth": 8, "width": 2}), ("mlp", plain), ("lenet", plain)]:
         model = build_model(name, channels=3, classes=4, seed=0, **options)
         assert model(torch.zeros(2, 3, height, width)).shape == (2, 4)
     assert count_parameters(MLP(3, 4, width=5, **plain)) == 3 * height * width * 5 + 5 + 5 * 5 + 5 + 5 * 4 + 4
@@ -267,9 +296,9 @@ def test_a_network_names_what_it_lacks() -> None:
 
 
 def test_unknown_model() -> None:
-    with pytest.raises(UsageError, match=r"^unknown model 'vgg': expected one of mlp, mmc, resnet, small_conv$"):
+    with pytest.raises(UsageError, match=r"^unknown model 'vgg': expected one of lenet, mlp, mmc, resnet, small_conv$"):
         build_model("vgg", channels=1, classes=10, seed=0)
-    assert set(MODELS) == {"mlp", "mmc", "resnet", "small_conv"}
+    assert set(MODELS) == {"lenet", "mlp", "mmc", "resnet", "small_conv"}
 
 
 def test_unknown_option() -> None:

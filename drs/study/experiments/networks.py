@@ -77,7 +77,7 @@ def variant_network(profile: Profile, dataset: str, variant: str, seed: int) -> 
     spec = replace(base, **change)
     if spec.model == "resnet":
         spec = replace(spec, model_options=profile.resnet)
-    if spec.model == "mlp":
+    if spec.model in ("mlp", "lenet"):
         spec = replace(spec, model_options=_size_options(dataset))
     per_update = spec.batch_size / base.batch_size * (spec.adversarial.get("steps", 0) + 1)
     return replace(spec, steps=max(1, round(profile.steps / per_update)))
