@@ -227,6 +227,9 @@ def audit(
 
     Loading a model runs its code: audit only models that you trust. Pickled files are refused.
     Status 0: no alarm. 1: an alarm fired. 2: bad input.
+
+    In Python, drs.audit_detector judges a detector, and a bound that no attack can go below is
+    drs.certified_accuracy(model, images, labels, epsilon=8 / 255).
     """
     started = time.perf_counter()
     from drs.evaluation.audit import audit as measure
