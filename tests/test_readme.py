@@ -55,9 +55,8 @@ def test_the_example_of_the_help_runs(drs: Command) -> None:
     text = " ".join(out.split())
     (code,) = re.findall(r"drs\.certified_accuracy\(.*?\)", text)
     assert (status, "drs.audit_detector judges a detector" in text) == (0, True)
-    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(2, 2))
-    with torch.no_grad():
-        model[1].weight.copy_(torch.eye(2)), model[1].bias.zero_()
+    model = torch.nn.Linear(2, 2)
+    torch.nn.init.eye_(model.weight), torch.nn.init.zeros_(model.bias)
     given = {
         "drs": library,
         "model": model,

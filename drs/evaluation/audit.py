@@ -20,12 +20,10 @@ from drs.errors import RecordError, UsageError, pick
 from drs.evaluation.alarms import CHECKS, Alarm, alarms
 from drs.evaluation.passes import Counted
 from drs.evaluation.report import Share, share_of
-from drs.evaluation.stages import Battery
+from drs.evaluation.stages import NEEDED, Battery
 
 __all__ = ["Audit", "Line", "Point", "audit"]
 
-NEEDED = ("PGD on the margin", "PGD on cross-entropy")
-"""Without these nothing is said about robustness."""
 RESERVE = 0.02
 """Share of the time that is kept for the pass that runs when the attacks have to end, and for the report."""
 

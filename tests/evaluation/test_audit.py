@@ -217,6 +217,15 @@ def test_the_deadline_holds_within_a_pass(row: tuple[Tensor, Tensor]) -> None:
     assert (found.trust, found.lines[-1].name) == ("not measured", "noise")
 
 
+def test_what_is_needed_begins_even_where_it_is_not_expected_to_fit(
+    row: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stages.Battery, "_affordable", lambda *_: False)
+    found = audit(Threshold(), *row, epsilon=0.13, minutes=1)
+    assert [line.name for line in found.lines] == [*stages.NEEDED, "black box"]
+    assert found.worst.count == 6
+
+
 def test_what_came_before_counts_where_it_is_given(row: tuple[Tensor, Tensor]) -> None:
     found = audit(Threshold(), *row, epsilon=0.13, minutes=1, started=time.perf_counter() - 100.0)
     assert found.lines == ()
