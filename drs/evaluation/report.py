@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 import torch
+from scipy.stats import binomtest
 from torch import Tensor
 from tqdm import tqdm
 
@@ -60,8 +61,6 @@ def share_of(chosen: Tensor) -> Share:
     Raises:
         UsageError: No example.
     """
-    from scipy.stats import binomtest
-
     if len(chosen) == 0:
         raise UsageError("expected at least one example, got none")
     count = int(chosen.sum())
