@@ -15,7 +15,8 @@ Each name has one address, the module that holds it:
 - :mod:`drs.evaluation.detector_audit`: ``audit_detector``, a detector before attackers who know it and who do not;
 - :mod:`drs.evaluation.detector_report`: ``DetectorAudit``, what was found;
 - :mod:`drs.evaluation.probes`: measurements that show a broken attack, such as ``zero_gradient_share``;
-- :mod:`drs.evaluation.alarms`: ``alarms`` and ``fired``, which judge what was ``Measured``; needs no torch;
+- :mod:`drs.evaluation.alarms`: ``alarms`` and ``fired``, which judge what was measured; needs no torch;
+- :mod:`drs.evaluation.measurements`: ``Measured``, the numbers that they judge; needs no torch;
 - :mod:`drs.evaluation.limits`: what chance alone may do; needs no torch.
 """
 
@@ -31,6 +32,7 @@ __all__ = [
     "detector_report",
     "inputs",
     "limits",
+    "measurements",
     "passes",
     "probes",
     "report",

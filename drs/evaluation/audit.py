@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from textwrap import indent
 from typing import Any, Literal
 
 import torch
@@ -151,9 +152,7 @@ class Audit:
             rows.append(f"  {line.name:<24}{alone:<22}{line.worst!s:<22}{line.fooled:>6} of {line.attacked}")
         fired = self.fired
         rows.append(f"  alarms: {len(fired)} of {len(self.alarms)} fired" + (":" if fired else ""))
-        for alarm in fired:
-            rows += [f"    {alarm.name} ({alarm.value:.4g}, limit {alarm.limit:.4g})"]
-            rows += [f"      {alarm.meaning}", f"      Next: {alarm.remedy}"]
+        rows += [indent(str(alarm), "    ") for alarm in fired]
         rows += [f"  left out: {name} ({reason})" for name, reason in self.left_out.items()]
         return "\n".join(rows)
 

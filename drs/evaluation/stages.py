@@ -17,7 +17,7 @@ from drs.attacks import APGD, DDN, FGSM, PGD, Attack, Square, TargetedPGD
 from drs.attacks.balls import random_point
 from drs.attacks.models import differentiating
 from drs.errors import UsageError
-from drs.evaluation.alarms import Measured
+from drs.evaluation.measurements import Measured
 from drs.evaluation.passes import OutOfTime
 from drs.evaluation.probes import (
     Tempered,

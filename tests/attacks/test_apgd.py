@@ -128,7 +128,7 @@ def test_every_iterate_is_that_of_the_published_algorithm(steps: int) -> None:
     for path, centre, peak, last in zip(paths, centres, peaks, made.flatten().tolist()):
         expected = published(path[0], centre, epsilon, peak, steps)
         assert path == pytest.approx(expected, abs=1e-12)
-        assert last == pytest.approx(min(expected, key=lambda p, peak=peak: abs(p - peak)), abs=1e-12)
+        assert last == pytest.approx(min((abs(p - peak), p) for p in expected)[1], abs=1e-12)
     if steps == 100:
         assert made.flatten().tolist() == pytest.approx([0.5, 0.8, 0.37, 0.41], abs=0.01)
 
@@ -193,11 +193,25 @@ def test_an_iterate_that_fools_is_kept_before_a_larger_value_that_does_not() -> 
             gap = images.flatten(1)[:, 0] - 0.3
             return torch.stack([gap, -gap], dim=1)
 
-    c = climb(x=[0.4, 0.4], now=[0.2, 0.5], best=[0.45, 0.2], best_value=[0.15, -0.1], fallen=[False, True])
-    c.y = torch.zeros(2, dtype=torch.int64)
+    c = climb(
+        x=[0.4] * 3,
+        now=[0.2, 0.5, 0.3],
+        best=[0.45, 0.2, 0.4],
+        best_value=[0.15, -0.1, 0.1],
+        fallen=[False, True, False],
+    )
+    c.y = torch.zeros(3, dtype=torch.int64)
     APGD(epsilon=0.25, objective=lambda logits, labels: logits[:, 0])._look(c, Below(), gradient=True)
-    assert c.best.flatten().tolist() == pytest.approx([0.2, 0.2])
-    assert c.best_value.tolist() == pytest.approx([-0.1, -0.1])
-    assert c.best_gradient.flatten().tolist() == [1.0, 0.0]
-    assert c.fallen.tolist() == [True, True]
-    assert c.rises.tolist() == [0.0, 1.0]
+    assert c.best.flatten().tolist() == pytest.approx([0.2, 0.2, 0.4])
+    assert c.best_value.tolist() == pytest.approx([-0.1, -0.1, 0.1])
+    assert c.best_gradient.flatten().tolist() == [1.0, 0.0, 0.0]
+    assert c.fallen.tolist() == [True, True, False]
+    assert c.rises.tolist() == [0.0, 1.0, 0.0]  # the last has the value that it had
+
+
+def test_a_run_begins_with_the_value_of_its_start_and_steps_of_twice_the_budget() -> None:
+    model, x = Hill([0.5]), torch.full((1, 1), 0.4, dtype=torch.float64)
+    y = torch.zeros(1, dtype=torch.int64)
+    c = APGD(epsilon=0.3)._begin(model, x, y, y, torch.full((1, 1), 0.25, dtype=torch.float64))
+    assert [float(v) for v in (c.value, c.best_value, c.value_at_checkpoint)] == [-1.0625] * 3
+    assert (float(c.step), float(c.rises), float(c.best_gradient)) == (0.6, 0.0, 0.5)
