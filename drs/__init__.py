@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from drs.attacks.models import Normalised
     from drs.detection import KDensity, ThresholdingTest
     from drs.evaluation.audit import audit
+    from drs.evaluation.certified import certified_accuracy
+    from drs.evaluation.detector_audit import audit_detector
     from drs.evaluation.report import evaluate
     from drs.losses import DRSLoss, RCELoss, drs_loss, rce_loss
 
@@ -37,6 +39,8 @@ __all__ = [
     "ThresholdingTest",
     "__version__",
     "audit",
+    "audit_detector",
+    "certified_accuracy",
     "drs_loss",
     "evaluate",
     "rce_loss",
@@ -49,6 +53,8 @@ __getattr__, __dir__ = lazily(
         "attacks.models": ("Normalised",),
         "detection": ("KDensity", "ThresholdingTest"),
         "evaluation.audit": ("audit",),
+        "evaluation.certified": ("certified_accuracy",),
+        "evaluation.detector_audit": ("audit_detector",),
         "evaluation.report": ("evaluate",),
         "losses": ("DRSLoss", "RCELoss", "drs_loss", "rce_loss"),
     },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -210,7 +211,7 @@ def audit(
     data: Annotated[str, typer.Option("--data", help="folder:PATH, with one folder of images per class.")],
     epsilon: Annotated[str, typer.Option("--epsilon", help="Budget for pixels in [0, 1], such as 8/255.")],
     norm: Annotated[str, typer.Option(help="linf or l2.")] = "linf",
-    minutes: Annotated[float, typer.Option(help="What it may take; what does not fit is left out and named.")] = 10.0,
+    minutes: Annotated[float, typer.Option(help="What it may take; what does not fit is left out and named.")] = 5.0,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for audit.html and audit.json.")] = None,
     architecture: Annotated[
         str | None, typer.Option(help="For .safetensors: small_conv, mlp, resnet, or package.module:function.")
@@ -226,7 +227,11 @@ def audit(
 
     Loading a model runs its code: audit only models that you trust. Pickled files are refused.
     Status 0: no alarm. 1: an alarm fired. 2: bad input.
+
+    In Python, drs.audit_detector judges a detector, and a bound that no attack can go below is
+    drs.certified_accuracy(model, images, labels, epsilon=8 / 255).
     """
+    started = time.perf_counter()
     from drs.evaluation.audit import audit as measure
     from drs.evaluation.inputs import load_folder, load_model, parse_epsilon
     from drs.study.runner import resolve_device
@@ -250,6 +255,7 @@ def audit(
         batch_size=batch_size,
         progress=sys.stderr.isatty(),
         name=model,
+        started=started,
     )
     typer.echo(str(found))
     if out is not None:

@@ -6,7 +6,8 @@ Each name has one address, the module that holds it:
 - :mod:`drs.evaluation.curves`: ``curve_metrics``, accuracy over budgets, for the attacks named in ``ATTACKS``;
 - :mod:`drs.evaluation.report`: ``evaluate``, a model on a user's data under an attack, with intervals;
 - :mod:`drs.evaluation.audit`: ``audit``, a model under many attacks, and whether the number can be believed;
-- :mod:`drs.evaluation.stages`: ``Battery``, what an audit runs; :mod:`drs.evaluation.passes` counts what it spends;
+- :mod:`drs.evaluation.stages`: ``Battery``, what an audit runs; :mod:`drs.evaluation.tally`: who fell to what;
+- :mod:`drs.evaluation.passes`: ``Counted``, which counts what an audit spends and holds its deadline;
 - :mod:`drs.evaluation.audit_page`: ``page``, an audit as one HTML file;
 - :mod:`drs.evaluation.inputs`: ``load_model`` and ``load_folder``, what the command ``drs audit`` reads;
 - :mod:`drs.evaluation.zoo`: broken defences and broken attacks; :mod:`drs.evaluation.attack_audit`: ``audit_attack``;
@@ -14,7 +15,8 @@ Each name has one address, the module that holds it:
 - :mod:`drs.evaluation.detector_audit`: ``audit_detector``, a detector before attackers who know it and who do not;
 - :mod:`drs.evaluation.detector_report`: ``DetectorAudit``, what was found;
 - :mod:`drs.evaluation.probes`: measurements that show a broken attack, such as ``zero_gradient_share``;
-- :mod:`drs.evaluation.alarms`: ``alarms`` and ``fired``, which judge what was ``Measured``; needs no torch;
+- :mod:`drs.evaluation.alarms`: ``alarms`` and ``fired``, which judge what was measured; needs no torch;
+- :mod:`drs.evaluation.measurements`: ``Measured``, the numbers that they judge; needs no torch;
 - :mod:`drs.evaluation.limits`: what chance alone may do; needs no torch.
 """
 
@@ -30,9 +32,11 @@ __all__ = [
     "detector_report",
     "inputs",
     "limits",
+    "measurements",
     "passes",
     "probes",
     "report",
     "stages",
+    "tally",
     "zoo",
 ]

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import pairwise
+from textwrap import indent
 from typing import Any, TypeAlias
 
 import torch
@@ -24,10 +25,11 @@ from drs.attacks.base import Adversarials, distance, project
 from drs.attacks.models import AsModule, Model, attackable, differentiating
 from drs.attacks.objectives import margin
 from drs.errors import UsageError
+from drs.evaluation.alarms import Alarm
 from drs.evaluation.limits import Reading, above, difference_limit
 from drs.evaluation.report import Share, share_of
 
-__all__ = ["ATTACK_CHECKS", "AttackAlarm", "AttackAudit", "AttackFunction", "audit_attack"]
+__all__ = ["ATTACK_CHECKS", "AttackAudit", "AttackFunction", "audit_attack"]
 
 AttackFunction: TypeAlias = Callable[[Any, Tensor, Tensor], Any]
 """From model, images (N, ...) and labels (N,) to adversarial images (N, ...), or to ``Adversarials``."""
@@ -90,27 +92,6 @@ ATTACK_CHECKS: dict[str, tuple[str, str]] = {
 """What each check means if it fires, and what to do next, by name, in the order of the tables."""
 
 
-@dataclass(frozen=True)
-class AttackAlarm:
-    """One check of an attack.
-
-    Attributes:
-        name: Short, a key of :data:`ATTACK_CHECKS`.
-        fired: Whether ``value`` is beyond ``limit``.
-        value: What was measured.
-        limit: The largest value that raises no alarm.
-        meaning: What it means if it fired.
-        remedy: What to do next if it fired.
-    """
-
-    name: str
-    fired: bool
-    value: float
-    limit: float
-    meaning: str
-    remedy: str
-
-
 @dataclass(frozen=True, repr=False)
 class AttackAudit:
     """What :func:`audit_attack` found. ``print(audit)`` shows it.
@@ -128,10 +109,10 @@ class AttackAudit:
     norm: str
     accuracy: Share
     plain: Share
-    alarms: tuple[AttackAlarm, ...]
+    alarms: tuple[Alarm, ...]
 
     @property
-    def fired(self) -> tuple[AttackAlarm, ...]:
+    def fired(self) -> tuple[Alarm, ...]:
         """The alarms that fired."""
         return tuple(alarm for alarm in self.alarms if alarm.fired)
 
@@ -142,9 +123,7 @@ class AttackAudit:
             f"  accuracy under it {self.accuracy}, under a plain attack {self.plain}",
             f"  alarms: {len(self.fired)} of {len(self.alarms)} fired" + (":" if self.fired else ""),
         ]
-        for alarm in self.fired:
-            rows += [f"    {alarm.name} ({alarm.value:.4g}, limit {alarm.limit:.4g})"]
-            rows += [f"      {alarm.meaning}", f"      Next: {alarm.remedy}"]
+        rows += [indent(str(alarm), "    ") for alarm in self.fired]
         return "\n".join(rows)
 
     def to_dict(self) -> dict[str, Any]:
@@ -333,7 +312,7 @@ def audit_attack(
         if bool(right.any()):
             readings |= _in_batches(bench, seed, (after > bench.before)[right])
     alarms = tuple(
-        AttackAlarm(check, reading.fired, reading.value, reading.limit, *ATTACK_CHECKS[check])
+        Alarm(check, reading.fired, reading.value, reading.limit, *ATTACK_CHECKS[check], "attack")
         for check in ATTACK_CHECKS
         if (reading := readings.get(check)) is not None
     )

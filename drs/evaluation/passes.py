@@ -1,7 +1,8 @@
-"""Counting what an evaluation spends: forward and backward passes, one per image. A model that counts its own."""
+"""What an evaluation spends: forward and backward passes, one per image, counted by a model that has a deadline."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,11 @@ from torch import Tensor, nn
 
 from drs.attacks.models import AsModule, Model
 
-__all__ = ["Counted", "Passes"]
+__all__ = ["Counted", "OutOfTime", "Passes"]
+
+
+class OutOfTime(Exception):
+    """The deadline of a :class:`Counted` model has passed: whoever set it catches this."""
 
 
 @dataclass
@@ -46,15 +51,23 @@ class Counted(nn.Module):
 
     Attributes:
         passes: What was counted since it was made.
+        deadline: Of ``time.perf_counter``: no pass begins later. None at first.
     """
 
     def __init__(self, model: Model) -> None:
         super().__init__()
         self.model = model if isinstance(model, nn.Module) else AsModule(model)
         self.passes = Passes()
+        self.deadline: float | None = None
 
     def forward(self, images: Tensor) -> Tensor:
-        """The model's answer; each image counts as one forward pass, and as one backward pass if a gradient comes."""
+        """The model's answer; each image counts as one forward pass, and as one backward pass if a gradient comes.
+
+        Raises:
+            OutOfTime: The deadline has passed. An attack that is cut so leaves nothing behind.
+        """
+        if self.deadline is not None and time.perf_counter() > self.deadline:
+            raise OutOfTime
         self.passes.forward += len(images)
         if images.requires_grad and torch.is_grad_enabled():
             images = images.view_as(images)

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 import torch
+from scipy.stats import binomtest
 from torch import Tensor
 from tqdm import tqdm
 
+from drs._checks import check_images
 from drs.attacks.base import Attack
-from drs.attacks.models import Model, attackable
+from drs.attacks.models import Model, attackable, check_model
 from drs.errors import UsageError, needs_extra
 
 if TYPE_CHECKING:
@@ -59,8 +61,6 @@ def share_of(chosen: Tensor) -> Share:
     Raises:
         UsageError: No example.
     """
-    from scipy.stats import binomtest
-
     if len(chosen) == 0:
         raise UsageError("expected at least one example, got none")
     count = int(chosen.sum())
@@ -184,13 +184,17 @@ def evaluate(
         bounds: Smallest and largest value of a pixel; budgets and distances are in units of this range.
 
     Raises:
-        UsageError: No example, data of another form, or what the attack refuses.
+        UsageError: No example, data of another form, images outside ``bounds``, a model that returns no raw logits or
+            a single one, or what the attack refuses.
     """
     started = time.perf_counter()
     parts: list[tuple[Tensor, ...]] = []
     with attackable(model) as network:
         for images, labels in tqdm(_batches(data, batch_size), unit="batch", disable=not progress):
+            check_images(images, labels, bounds)
             images, labels = images.to(device), labels.to(device)
+            if not parts:
+                check_model(network, images, labels, differentiable=False)
             with torch.no_grad():
                 clean = network(images).argmax(dim=1)
             if attack is None:

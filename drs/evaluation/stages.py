@@ -5,22 +5,20 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from drs._checks import check_target_range
 from drs._seeding import seeded
 from drs.attacks import APGD, DDN, FGSM, PGD, Attack, Square, TargetedPGD
 from drs.attacks.balls import random_point
-from drs.attacks.base import distance
-from drs.attacks.models import check_model, differentiating
+from drs.attacks.models import differentiating
 from drs.errors import UsageError
-from drs.evaluation.alarms import Measured
-from drs.evaluation.passes import Counted, Passes
+from drs.evaluation.measurements import Measured
+from drs.evaluation.passes import OutOfTime
 from drs.evaluation.probes import (
     Tempered,
     batch_difference,
@@ -31,8 +29,12 @@ from drs.evaluation.probes import (
     softmax_share,
     zero_gradient_share,
 )
+from drs.evaluation.tally import Ran, Tally, first_line
 
-__all__ = ["Battery", "Ran", "first_line"]
+__all__ = ["NEEDED", "Battery"]
+
+NEEDED = ("PGD on the margin", "PGD on cross-entropy")
+"""Without these nothing is said about robustness: they begin while there is any time, expected to be enough or not."""
 
 STEPS = 20
 """Steps of PGD, unless the stage says otherwise."""
@@ -52,71 +54,12 @@ FEW = 16
 """Images that are shown alone."""
 
 
-@dataclass(frozen=True)
-class Ran:
-    """One attack that ran.
-
-    Attributes:
-        name: Short, for tables.
-        attack: With its hyperparameters, as text.
-        attacked: Images it was run on: those that it could still bring down.
-        fooled: Images it fooled, of these.
-        right: (N,) bool, which images are still right under it alone; None where it saw only what others had left.
-        worst: (N,) bool, which images no attack had fooled after it.
-        seconds: Wall-clock time.
-        passes: Forward and backward passes of single images.
-    """
-
-    name: str
-    attack: str
-    attacked: int
-    fooled: int
-    right: Tensor | None
-    worst: Tensor
-    seconds: float
-    passes: Passes
-
-
 @dataclass
-class Battery:
-    """The attacks and probes on one model. :meth:`run` does everything that the time allows.
-
-    Args:
-        model: Counts its passes; in evaluation mode.
-        images: (N, ...) in [0, 1].
-        labels: (N,).
-        epsilon: Budget.
-        norm: ``"linf"`` or ``"l2"``.
-        seed: Of every attack.
-        batch_size: Images per call of an attack.
-        device: Where each batch is sent; None leaves it.
-        deadline: Of ``time.perf_counter``: no stage begins that is expected to end later.
-
-    Attributes:
-        ran: Attacks on ``epsilon``, in their order.
-        left_out: Stages that did not run, with the reason.
-        curves: Accuracy by budget (as share of epsilon), steps or restarts.
-        felled_by: For each image the attack that fooled it first; "" for none.
-        numbers: What the alarms judge.
-    """
-
-    model: Counted
-    images: Tensor
-    labels: Tensor
-    epsilon: float
-    norm: Literal["linf", "l2"]
-    seed: int
-    batch_size: int
-    device: torch.device | str | None
-    deadline: float
-    ran: list[Ran] = field(default_factory=list)
-    left_out: dict[str, str] = field(default_factory=dict)
-    curves: dict[str, dict[float, float]] = field(default_factory=dict)
-    felled_by: list[str] = field(default_factory=list)
-    numbers: dict[str, Any] = field(default_factory=dict)
+class Battery(Tally):
+    """The attacks and probes on one model. :meth:`run` does everything that the time allows."""
 
     def run(self, progress: bool = False) -> None:
-        """Every stage, cheapest first; what the time does not allow is in ``left_out``."""
+        """Every stage, cheapest first; what the time does not allow, or cuts, is in ``left_out``."""
         self._clean()
         stages: tuple[tuple[str, float, Callable[[], None]], ...] = (
             ("probes", 20, self._probes),
@@ -138,12 +81,16 @@ class Battery:
             ("curve over steps", 3 * sum(STEP_CURVE), self._steps),
         )
         for name, cost, stage in tqdm(stages, unit="stage", disable=not progress):
-            if cost and not self._affordable(name, cost * len(self.attackable)):
+            tried = name in NEEDED and time.perf_counter() < self.deadline
+            if cost and not tried and not self._affordable(name, cost * len(self.attackable)):
                 continue
             began, before, rows = time.perf_counter(), self.model.passes.copy(), len(self.ran)
-            stood = self.standing.clone()
+            stood, shown, self.stage = self.standing.clone(), name, name
             try:
                 stage()
+            except OutOfTime:
+                shown = f"{name}, cut short"
+                self.left_out[name] = f"cut short after {time.perf_counter() - began:.0f} s, when the time was over"
             except (UsageError, RuntimeError, TypeError, NotImplementedError) as error:
                 if name in ("one step", "PGD on the margin") and isinstance(error, UsageError):
                     raise  # what the model cannot do at all is the user's to know
@@ -152,80 +99,7 @@ class Battery:
             fell = int(stood.sum() - self.standing.sum())
             if fell and len(self.ran) == rows:  # a stage of several attacks
                 spent, seconds = self.model.passes - before, time.perf_counter() - began
-                self.ran.append(Ran(name, name, int(stood.sum()), fell, None, self.standing.clone(), seconds, spent))
-
-    # --- bookkeeping
-
-    def _clean(self) -> None:
-        started = time.perf_counter()
-        first = self.images[:8].to(self.device)
-        try:
-            check_model(self.model, first, self.labels[:8].to(self.device), differentiable=False)
-        except UsageError:
-            raise
-        except Exception as error:  # a stranger's model
-            raise UsageError(
-                f"the model fails on a batch of shape {tuple(first.shape)}: {first_line(error)}; "
-                "it has to take batches of any size"
-            ) from error
-        with torch.no_grad():
-            parts = self.images.split(self.batch_size)
-            self.logits = torch.cat([self.model(part.to(self.device)).cpu() for part in parts])
-        check_target_range(self.labels, self.logits.shape[1])
-        self.seconds_spent, self.predicted = time.perf_counter() - started, self.logits.argmax(dim=1)
-        self.right = self.predicted == self.labels
-        self.attackable = self.right.nonzero().squeeze(1)
-        self.white, self.standing = self.right.clone(), self.right.clone()
-        self.nearest = torch.where(self.right, math.inf, 0.0)
-        self.felled_by = ["" if right else "clean" for right in self.right.tolist()]
-
-    def seconds_for(self, units: float) -> float:
-        """Expected time of so many forward passes of an image; a backward pass counts as two."""
-        done = self.model.passes.forward + 2 * self.model.passes.backward
-        return units * self.seconds_spent / max(1, done)
-
-    def _affordable(self, name: str, units: float) -> bool:
-        needed, left = self.seconds_for(units), self.deadline - time.perf_counter()
-        if needed <= left:
-            return True
-        self.left_out[name] = f"about {needed:.0f} s were needed and {max(0.0, left):.0f} s were left"
-        return False
-
-    def _attack(self, attack: Attack, rows: Tensor, *, within: bool = True, model: Any = None) -> Tensor:
-        """(N,) bool: fooled. ``within``: the attack keeps the budget, so its successes move ``nearest``."""
-        fooled, started = torch.zeros_like(self.right), time.perf_counter()
-        for part in rows.split(self.batch_size):
-            x, y = self.images[part].to(self.device), self.labels[part].to(self.device)
-            found = attack(self.model if model is None else model, x, y)
-            fooled[part] = found.success.cpu()
-            if within:
-                length = distance(found.inputs, x, "l2").cpu()
-                reached = torch.where(found.success.cpu(), length, math.inf)
-                self.nearest[part] = torch.minimum(self.nearest[part], reached)
-        self.seconds_spent += time.perf_counter() - started
-        return fooled
-
-    def note(self, name: str, attack: Attack, rows: Tensor | None = None, *, gradients: bool = True) -> Tensor:
-        """Run an attack of budget epsilon, on all images (None) or those of ``rows``; (N,) bool: still right."""
-        started, before = time.perf_counter(), self.model.passes.copy()
-        fooled = self._attack(attack, self.attackable if rows is None else rows)
-        self._felled(name, fooled, gradients=gradients)
-        alone = self.right & ~fooled if rows is None else None
-        count = len(self.attackable if rows is None else rows)
-        seconds, spent = time.perf_counter() - started, self.model.passes - before
-        self.ran.append(Ran(name, repr(attack), count, int(fooled.sum()), alone, self.standing.clone(), seconds, spent))
-        return self.right & ~fooled
-
-    def _felled(self, name: str, fooled: Tensor, *, gradients: bool) -> None:
-        for row in (fooled & self.standing).nonzero().squeeze(1).tolist():
-            self.felled_by[row] = name
-        self.standing &= ~fooled
-        if gradients:
-            self.white &= ~fooled
-
-    @staticmethod
-    def share(chosen: Tensor) -> float:
-        return float(chosen.double().mean())
+                self.ran.append(Ran(shown, shown, int(stood.sum()), fell, None, self.standing.clone(), seconds, spent))
 
     def made(self, kind: type[Attack], **options: Any) -> Attack:
         """An attack with this battery's budget, norm and seed, unless told otherwise.
@@ -247,8 +121,6 @@ class Battery:
     def one_step(self, epsilon: float) -> Attack:
         """FGSM, in either norm."""
         return self.made(FGSM, epsilon=epsilon)
-
-    # --- stages
 
     def _probes(self) -> None:
         images = self.images[: self.batch_size].to(self.device)
@@ -272,7 +144,7 @@ class Battery:
         self.seconds_spent += time.perf_counter() - started
 
     def _one_step(self) -> None:
-        self.alone = {"one step": self.note("one step", self.one_step(self.epsilon))}
+        self.alone["one step"] = self.note("one step", self.one_step(self.epsilon))
 
     def _noise(self) -> None:
         """Random points have no gradient: they count for the worst case and not as gradient attacks."""
@@ -351,7 +223,8 @@ class Battery:
 
     def _restarts(self) -> None:
         """One run after the other, each on what the runs before have left."""
-        still, curve = self.right.clone(), {}
+        still, curve = self.right.clone(), dict[float, float]()
+        self.curves["restarts"] = self.numbers["restarts"] = curve  # before the runs, as the time may end in one
         for restart in range(RESTARTS):
             rows = still.nonzero().squeeze(1)
             if not self._affordable("restarts", 3.0 * STEPS * len(rows)):
@@ -361,8 +234,6 @@ class Battery:
             self._felled("restarts", fooled, gradients=True)
             still &= ~fooled
             curve[float(restart + 1)] = self.share(still)
-        self.curves["restarts"] = curve
-        self.numbers["restarts"] = curve
 
     def _budgets(self) -> None:
         """Every attack at every budget on every image, so that a rise of a curve would be seen."""
@@ -439,8 +310,3 @@ class Battery:
             worst = self.share(torch.stack(everywhere).all(dim=0))
             numbers |= {"union_worst": worst, "union_gap": min(map(self.share, everywhere)) - worst}
         return Measured(images=float(len(self.labels)), **numbers)
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error, at most 200 characters; its kind where it says nothing."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

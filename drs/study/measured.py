@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from drs.evaluation.alarms import Measured
 from drs.evaluation.limits import Curve
+from drs.evaluation.measurements import Measured
 from drs.study.metrics import columns
 
 __all__ = ["at_budgets", "measured"]

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from drs.errors import UsageError
-from drs.evaluation.alarms import CHECKS, KINDS, MEANINGS, Measured, alarms, fired
+from drs.evaluation.alarms import CHECKS, KINDS, MEANINGS, alarms, fired
 from drs.evaluation.limits import Curve, difference_limit, exceeds_chance
+from drs.evaluation.measurements import Measured
 
 BUDGETS = (0.03, 0.05, 0.1)
 
@@ -122,7 +123,7 @@ def test_values_and_limits_are_those_of_the_rule() -> None:
     assert all(alarm.meaning == MEANINGS[alarm.name] for alarm in found.values())
     assert found["silent success"].limit == 0.005
     assert found["attacks disagree"].limit == pytest.approx(2 * math.sqrt(0.4 * 0.6 / 300))
-    assert {check.kind for check in CHECKS} == set(KINDS)
+    assert {check.kind for check in CHECKS} == set(KINDS) - {"attack"}
 
 
 def test_each_check_says_what_to_do_next_in_a_sentence() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -156,6 +158,78 @@ def test_without_time_nothing_is_claimed_and_what_was_left_out_is_said(row: tupl
     assert "PGD on the margin" in found.left_out
     assert re.fullmatch(r"about \d+ s were needed and 0 s were left", found.left_out["PGD on the margin"])
     assert found.clean.count == 8
+
+
+class Stopped(Threshold):
+    """At its pass number ``last`` the time of the battery is over."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen, self.last, self.over = 0, -1, list[stages.Battery]()
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.seen += 1
+        if self.seen == self.last:
+            self.over[0].deadline = self.over[0].model.deadline = -1.0
+        return super().forward(images)
+
+
+def test_an_attack_that_runs_at_the_deadline_is_cut_and_keeps_its_finished_batches(row: tuple[Tensor, Tensor]) -> None:
+    """The first batch of two falls to one step; the time is over in the second one, after its look and its step."""
+
+    def run(last: int) -> stages.Battery:
+        model, (images, labels) = Stopped(), row
+        options = {"epsilon": 0.13, "norm": "linf", "seed": 0, "batch_size": 2, "device": None}
+        battery = stages.Battery(Counted(model), images, labels, **options, deadline=math.inf)  # type: ignore[arg-type]
+        model.over, model.last = [battery], last
+        battery.run()
+        return battery
+
+    clean, probes, each = 1 + 5, 2 + 5 + 1 + 2 * 5 + 3, 3  # the front door and five batches; the looks; one step
+    cut = run(clean + probes + each + 2)
+    assert [one.name for one in cut.ran] == ["one step, cut short"]
+    assert (cut.ran[0].fooled, cut.ran[0].right) == (2, None)
+    assert cut.felled_by == ["one step", "one step", *[""] * 6, "clean"]
+    assert cut.white.tolist() == cut.standing.tolist() == [False, False, *[True] * 6, False]
+    assert cut.left_out["one step"] == "cut short after 0 s, when the time was over"
+    assert cut.left_out["PGD on the margin"].endswith(" s were needed and 0 s were left")
+    whole = run(-1)
+    assert whole.left_out == {}
+    assert whole.ran[0].name == "one step"
+
+
+class Slower(Threshold):
+    """From the 45th pass on, in the first PGD, each takes 0.3 s: far more than was expected."""
+
+    seen = 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.seen += 1
+        if self.seen >= 45:
+            time.sleep(0.3)
+        return super().forward(images)
+
+
+def test_the_deadline_holds_within_a_pass(row: tuple[Tensor, Tensor]) -> None:
+    found = audit(Slower(), *row, epsilon=0.13, minutes=0.03)
+    assert 1.75 < found.seconds < 4.0  # of 1.8 s; its 20 steps alone would take 6
+    assert "left out: PGD on the margin (cut short after " in repr(found)
+    assert (found.trust, found.lines[-1].name) == ("not measured", "noise")
+
+
+def test_what_is_needed_begins_even_where_it_is_not_expected_to_fit(
+    row: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stages.Battery, "_affordable", lambda *_: False)
+    found = audit(Threshold(), *row, epsilon=0.13, minutes=1)
+    assert [line.name for line in found.lines] == [*stages.NEEDED, "black box"]
+    assert found.worst.count == 6
+
+
+def test_what_came_before_counts_where_it_is_given(row: tuple[Tensor, Tensor]) -> None:
+    found = audit(Threshold(), *row, epsilon=0.13, minutes=1, started=time.perf_counter() - 100.0)
+    assert found.lines == ()
+    assert found.seconds > 100.0
 
 
 def test_l2_has_the_same_closed_form_and_says_that_square_has_none(row: tuple[Tensor, Tensor], plain: Audit) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -101,3 +102,22 @@ def test_bad_data() -> None:
         evaluate(Threshold(), IMAGES)
     with pytest.raises(UsageError, match="expected as many labels as images, got 2 for 6"):
         evaluate(Threshold(), (IMAGES, LABELS[:2]))
+
+
+@pytest.mark.parametrize("attack", [None, ATTACK])
+@pytest.mark.parametrize(
+    ("model", "shift", "text"),
+    [
+        (lambda x: x.flatten(1)[:, :1], 0.0, r"expected a model with at least 2 classes, got 1: for a binary model"),
+        (lambda x: (x.flatten(1),), 0.0, r"got tuple: attack a function such as lambda images: model\(images\)\[0\]"),
+        (lambda x: {"logits": x}, 0.0, r"got dict: attack a function .*model\(images\)\['logits'\]"),
+        (lambda x: torch.softmax(Threshold()(x), dim=1), 0.0, "expected a model that returns raw logits, got probab"),
+        (Threshold(), 1.0, r"expected pixels in \[0, 1\], got values from 1.1 to 1.9: pass bounds=\(low, high\)"),
+    ],
+)
+def test_what_is_no_model_or_no_image_is_refused_with_and_without_an_attack(
+    model: Any, shift: float, text: str, attack: PGD | None
+) -> None:
+    """Without this a model of one logit has accuracy 1 on images of class 0."""
+    with pytest.raises(UsageError, match=text):
+        evaluate(model, (IMAGES + shift, LABELS), attack)

@@ -60,7 +60,7 @@ def test_a_fault_is_caught_by_name(name: str, trained: Network, data: tuple[Tens
 def test_a_healthy_attack_raises_nothing(attack: PGD, trained: Network, data: tuple[Tensor, Tensor]) -> None:
     found = audit_attack(attack, trained, *data, epsilon=EPSILON, name="healthy")
     assert found.fired == ()
-    assert [alarm.name for alarm in found.alarms] == list(ATTACK_CHECKS)
+    assert [(alarm.name, alarm.kind) for alarm in found.alarms] == [(name, "attack") for name in ATTACK_CHECKS]
     assert json.loads(found.to_json())["attack"] == "healthy"
     assert "alarms: 0 of 10 fired" in repr(found)
 

@@ -8,7 +8,8 @@ import pytest
 from torch import Tensor
 
 from drs.errors import UsageError
-from drs.evaluation.alarms import MEANINGS, Measured, alarms, fired
+from drs.evaluation.alarms import MEANINGS, alarms, fired
+from drs.evaluation.measurements import Measured
 from drs.study.experiments.stress import measure
 from drs.study.measured import at_budgets, measured
 from drs.training.datasets import Dataset
