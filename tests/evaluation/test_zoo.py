@@ -41,7 +41,7 @@ def test_a_defence_is_caught_by_name(
     broken = DEFENCES[name].wrap(trained)
     if DEFENCES[name].tuned:
         fine_tuned(broken, *mnist5k.train.to_float(), 60, seed=0, batch=64)
-    found = {alarm.name for alarm in audit(broken, *data, epsilon=EPSILON).fired}
+    found = {alarm.name for alarm in audit(broken, *data, epsilon=EPSILON, minutes=100.0).fired}
     assert set(DEFENCES[name].caught_by) <= found, found
 
 

@@ -69,7 +69,10 @@ def test_bad_spec(change: dict[str, Any], text: str) -> None:
             "unknown loss 'hinge': expected one of ce, confidence_penalty, drs, gce, label_smoothing, "
             "logit_squeezing, mmc, rce, std",
         ),
-        ({"model": "vgg", "model_options": {}}, "unknown model 'vgg': expected one of lenet, mlp, mmc, resnet, small_conv"),
+        (
+            {"model": "vgg", "model_options": {}},
+            "unknown model 'vgg': expected one of lenet, mlp, mmc, resnet, small_conv",
+        ),
     ],
 )
 def test_bad_training(digits: Dataset, change: dict[str, Any], text: str) -> None:

@@ -16,7 +16,7 @@ from drs._seeding import seeded
 from drs.errors import UsageError
 from drs.evaluation.accuracy import accuracy, logits_of
 from drs.evaluation.alarms import Alarm
-from drs.evaluation.attack_audit import AttackAlarm, audit_attack
+from drs.evaluation.attack_audit import audit_attack
 from drs.evaluation.audit import audit
 from drs.evaluation.zoo import DEFENCES, FAULTS, pgd
 from drs.study.experiments.base import Context, Outcome, Spec
@@ -69,7 +69,7 @@ def run(spec: Spec, context: Context) -> Outcome:
     return Outcome(values | _judged(audited.alarms, () if defence is None else defence.caught_by))
 
 
-def _judged(alarms: Iterable[Alarm | AttackAlarm], named: tuple[str, ...]) -> dict[str, float]:
+def _judged(alarms: Iterable[Alarm], named: tuple[str, ...]) -> dict[str, float]:
     """Which alarms fired, how many, and whether those that name the cause are all among them."""
     fired = {alarm.name: float(alarm.fired) for alarm in alarms}
     values = {column("alarm", attack=alarm_word(name)): value for name, value in fired.items()}
