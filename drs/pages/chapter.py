@@ -9,6 +9,7 @@ from drs.pages import markdown
 from drs.pages.claims import interval
 from drs.study.claims import finding, get_claim
 from drs.study.claims.base import Finding
+from drs.study.claims.gate import LEAST
 from drs.study.metrics import label
 from drs.study.plan import Scale
 from drs.study.profiles import PROFILES, get_profile
@@ -68,6 +69,8 @@ def verdict(*claim_ids: str, profile: str = "quick") -> Markdown:
             f"Rule{'' if claim.amended else ', fixed before the run'}: {claim.rule}",
             "",
         ]
+        if claim.networks:
+            lines += [f"Not tested where a network that the rule compares ends training below {LEAST:g}.", ""]
         if get_profile(profile).scratch:
             lines.append(f"- `{profile}` runs only show that the chapter executes: they set no verdict.")
         else:
@@ -92,6 +95,8 @@ def headline(claim_id: str, sentences: Mapping[str, str], *, profile: str = "qui
     found = finding(claim_id, profile)
     if get_profile(profile).scratch or found.judgement.verdict == "no records":
         return prose(f"Under `{profile}` no verdict is given on claim {claim_id}.")
+    if found.judgement.verdict == "not tested":
+        return prose(f"**Claim {claim_id} is not tested under `{profile}`:** {found.judgement.detail}.")
     number = f"{found.claim.quantity}: {interval(found.judgement)} (`{found.profile}`, {found.dataset})"
     return prose(f"**{sentences[found.judgement.verdict]}** {number[0].upper()}{number[1:]}.")
 

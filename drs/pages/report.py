@@ -45,7 +45,7 @@ SCALES = tuple(
 """Profile and data set of every scale that the report speaks of."""
 TRAINED = tuple(scale for scale in SCALES if not PROFILES[scale[0]].checks)
 """The scales whose networks differ in more than their seeds."""
-VERDICTS = ("reproduced", "partly reproduced", "undecided", "not reproduced", "no records")
+VERDICTS = ("reproduced", "partly reproduced", "undecided", "not reproduced", "not tested", "no records")
 
 
 def _range(values: Iterable[float]) -> str:

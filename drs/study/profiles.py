@@ -149,6 +149,8 @@ class Objectives:
         second_in_colour: Whether the second one is trained on colour images too.
         target: Model options of the networks that an attacker does not know, trained from the first seed. None for the
             attacker's own architecture trained from the next seed.
+        rce: What RCE changes in the training. Its gradient is C - 1 times smaller than CE's, so that in the same number
+            of updates at the same rate its networks do not finish training.
     """
 
     training: Mapping[str, Any]
@@ -157,6 +159,7 @@ class Objectives:
     second: Mapping[str, Any] | None = None
     second_in_colour: bool = True
     target: Mapping[str, int] | None = None
+    rce: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,11 +265,14 @@ QUICK = Profile(
     population=60,
     epsilons=CURVE,
     objectives=Objectives(
-        training={"steps": 1080}, second={"model": "resnet", "model_options": {"depth": 8, "width": 8}}
+        training={"steps": 1080},
+        second={"model": "resnet", "model_options": {"depth": 8, "width": 8}},
+        rce={"learning_rate": 2.7, "weight_decay": 2.2e-5},
     ),
 )
 RESEEDED = replace(
     QUICK,
+    objectives=replace(QUICK.objectives, rce={}),
     name="reseeded",
     purpose="quick again from other seeds, a check",
     decides=False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from drs.errors import pick
 from drs.study.claims import drs, evaluation, rce
 from drs.study.claims.base import Claim, Finding, Judgement, no_records
+from drs.study.claims.gate import gated
 from drs.study.plan import Scale, plan
 from drs.study.profiles import DEFAULT, get_profile
 from drs.study.results import Results
@@ -40,20 +41,21 @@ def get_claim(claim_id: str) -> Claim:
 
 def finding(claim_id: str, profile: str, dataset: str | None = None) -> Finding:
     """A claim judged from the records of one profile (and, if given, of another data set than the profile's own);
-    ``no records`` unless every run of its experiment is there.
+    ``no records`` unless every run of its experiment is there, ``not tested`` where a network did not finish training.
 
     Raises:
         UsageError: No claim of that id.
         RecordError: A damaged record.
     """
     claim = get_claim(claim_id)
-    frame = Results().frame(claim.experiment, profile, dataset=dataset)
+    frame, asked = Results().frame(claim.experiment, profile, dataset=dataset), dataset
     if len(frame) < len(plan(claim.experiment, profile, dataset=dataset)):
         return Finding(claim, profile, no_records("not run"), 0, "", "")
     seeds = int(frame["network.seed"].nunique()) if "network.seed" in frame else 1
     dataset = ", ".join(sorted(set(frame["network.dataset"].dropna()))) if "network.dataset" in frame else "no data"
     devices = ", ".join(sorted(set(frame["device"])))
-    return Finding(claim, profile, claim.judge(frame), seeds, dataset, devices)
+    judged = gated(claim, claim.judge(frame), profile, asked)
+    return Finding(claim, profile, judged, seeds, dataset, devices)
 
 
 def verdicts() -> list[Finding]:

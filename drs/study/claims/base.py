@@ -43,7 +43,9 @@ __all__ = [
 
 Values: TypeAlias = NDArray[np.float64]
 
-VerdictName: TypeAlias = Literal["reproduced", "partly reproduced", "undecided", "not reproduced", "no records"]
+VerdictName: TypeAlias = Literal[
+    "reproduced", "partly reproduced", "undecided", "not reproduced", "not tested", "no records"
+]
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ class Claim:
         judge: The rule.
         quotes: The paper's numbers.
         counts: What the judgement's ``n`` counts.
+        networks: Losses or variants whose networks must have finished training (:mod:`drs.study.claims.gate`), or the
+            claim is not tested.
         amended: What was changed in the rule or its code after records had been seen, and why; empty if nothing was.
     """
 
@@ -95,6 +99,7 @@ class Claim:
     judge: Callable[[pd.DataFrame], Judgement]
     quotes: tuple[Quote, ...] = ()
     counts: str = "seeds"
+    networks: tuple[str, ...] = ()
     amended: str = ""
 
     def paper_says(self) -> str:

@@ -137,6 +137,7 @@ A3 = Claim(
     "losses",
     "notebooks/03_drs_loss",
     judge_loss,
+    networks=("ce", "drs"),
 )
 
 HARM = 0.01
@@ -161,6 +162,7 @@ A4B = Claim(
     "losses",
     "notebooks/03_drs_loss",
     judge_clean_accuracy,
+    networks=("ce", "drs"),
 )
 
 # --- A4a: its cost ---------------------------------------------------------------------------------------------------

@@ -114,6 +114,7 @@ C1 = Claim(
     "losses",
     "notebooks/03_drs_loss",
     judge_controls,
+    networks=("drs", "label-smoothing", "confidence-penalty", "logit-squeezing"),
 )
 
 # --- C2 and C3: stronger attacks, and alarms -------------------------------------------------------------------------
@@ -149,6 +150,7 @@ C2 = Claim(
     "stress",
     "notebooks/05_stronger_attacks",
     judge_survival,
+    networks=("ce", "drs"),
 )
 
 
@@ -190,6 +192,7 @@ C3 = Claim(
     "notebooks/05_stronger_attacks",
     judge_alarms,
     counts="networks",
+    networks=("drs",),
 )
 
 # --- C6: do the alarms work ------------------------------------------------------------------------------------------
@@ -257,6 +260,7 @@ C4 = Claim(
     "notebooks/11_one_family",
     judge_cross,
     amended=SHARED_ATTACKS,
+    networks=("ce", "drs"),
 )
 
 # --- C5: an attacker who knows the test ------------------------------------------------------------------------------
@@ -292,4 +296,5 @@ C5 = Claim(
     "whitebox",
     "notebooks/09_white_box",
     judge_adaptive,
+    networks=("rce",),
 )

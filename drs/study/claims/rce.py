@@ -142,6 +142,7 @@ B1 = Claim(
     "notebooks/06_reverse_training",
     judge_error,
     _quotes("rce_table1_error", "error_percent", model="resnet32", dataset="mnist"),
+    networks=("ce", "rce"),
 )
 
 # --- B2: robustness without the test ---------------------------------------------------------------------------------
@@ -187,6 +188,7 @@ B2 = Claim(
     "notebooks/07_robustness",
     judge_accuracy,
     counts="cells",
+    networks=("ce", "rce"),
 )
 
 # --- B3: detection ---------------------------------------------------------------------------------------------------
@@ -233,6 +235,7 @@ B3A = Claim(
     judge_best,
     _quotes("rce_table2_auc", "k_density", attack="bim", dataset="mnist"),
     counts="attacks",
+    networks=("ce", "rce"),
 )
 
 
@@ -254,6 +257,7 @@ B3B = Claim(
     judge_non_me,
     _quotes("rce_table2_auc", "non_me", attack="fgsm", dataset="mnist"),
     amended=SHARED_ATTACKS,
+    networks=("ce", "rce"),
 )
 
 # --- B4 and B5: white-box attack and its transfer --------------------------------------------------------------------
@@ -283,6 +287,7 @@ B4 = Claim(
     judge_white_box,
     _quotes("rce_table3_whitebox", "ratio_f2_positive", dataset="mnist")
     + _quotes("rce_table3_whitebox", "minimal_distortion", dataset="mnist"),
+    networks=("ce", "rce"),
 )
 
 
@@ -312,6 +317,7 @@ B5 = Claim(
         Quote("rce_table4_blackbox_auc", "k_density_auc", {"substitute_resnet32": loss, "target_resnet56": loss})
         for loss in LOSSES
     ),
+    networks=("ce", "rce"),
 )
 
 # --- B6 and B7: its time, and high confidence ------------------------------------------------------------------------
@@ -381,6 +387,7 @@ B7 = Claim(
     "whitebox",
     "notebooks/09_white_box",
     judge_high_confidence,
+    networks=("ce", "rce"),
 )
 
 # --- B8 to B10: features, noise, constants ---------------------------------------------------------------------------
@@ -402,6 +409,7 @@ B8 = Claim(
     "detection",
     "notebooks/06_reverse_training",
     judge_clusters,
+    networks=("ce", "rce"),
 )
 
 APART = 0.5
@@ -431,6 +439,7 @@ B9 = Claim(
     "detection",
     "notebooks/08_detection",
     judge_noise,
+    networks=("ce", "rce"),
 )
 
 
@@ -450,4 +459,5 @@ B10 = Claim(
     "constant",
     "notebooks/07_robustness",
     judge_constant,
+    networks=("ce", "rce"),
 )

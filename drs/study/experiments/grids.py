@@ -176,7 +176,7 @@ def whitebox(profile: Profile, dataset: str) -> list[Spec]:
     return [
         {
             "network": spec.as_dict(),
-            "targets": [objective(unknown_to_attacker(profile, spec), loss).as_dict() for loss in OBJECTIVES],
+            "targets": [objective(profile, unknown_to_attacker(profile, spec), loss).as_dict() for loss in OBJECTIVES],
             **asdict(profile.whitebox),
         }
         for spec in first_architecture(profile, dataset)
