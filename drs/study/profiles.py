@@ -126,6 +126,7 @@ class Zoo:
         updates: Of the training that a defence needs after it was put into a network.
         healthy: Seeds of the healthy networks and attacks.
         broken: Seeds of the broken ones.
+        subjects: Those of the zoo that are audited; None for all.
         minutes: For each audit: by default so many that nothing it does depends on the machine.
     """
 
@@ -134,6 +135,7 @@ class Zoo:
     updates: int = 100
     healthy: tuple[int, ...] = tuple(range(20, 30))
     broken: tuple[int, ...] = (20, 21, 22)
+    subjects: tuple[str, ...] | None = None
     minutes: float = 1e6
 
 
@@ -251,7 +253,14 @@ SMOKE = Profile(
     detection=Detection(epsilons=(0.1, 0.2), jsma_steps=5, search_steps=2, max_iterations=20),
     constant=Constant(constants=(1.0, 100.0), max_iterations=10),
     whitebox=WhiteBox(images=16, steps=5, search_steps=2, first_iterations=20, max_iterations=20),
-    zoo=Zoo(images=8, updates=10, healthy=(20,), broken=(20,), minutes=0.01),
+    zoo=Zoo(
+        images=8,
+        updates=10,
+        healthy=(20,),
+        broken=(20,),
+        subjects=("CE network", "PGD", "k-WTA", "softmax", "rounding", "wrong sign"),
+        minutes=0.01,
+    ),
 )
 QUICK = Profile(
     name="quick",

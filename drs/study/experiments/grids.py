@@ -219,5 +219,6 @@ def zoo(profile: Profile, dataset: str) -> list[Spec]:
             "minutes": numbers.minutes,
         }
         for kind, subject, variant, seeds in subjects
+        if numbers.subjects is None or subject in numbers.subjects
         for seed in seeds
     ]
