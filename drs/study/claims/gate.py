@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from drs.study.claims.base import Claim, Judgement
+from drs.study.metrics import LOSSES
 from drs.study.records import Record, canonical
 from drs.study.results import Results
 
@@ -55,8 +56,8 @@ def untrained(records: Iterable[Record], networks: tuple[str, ...], known: Itera
         if found is not None and found < LEAST:
             short.setdefault(name, []).append(found)
     return "; ".join(
-        f"{len(values)} networks of {name} ended training at an accuracy of {min(values):.3f} to {max(values):.3f}, "
-        f"below {LEAST:g}"
+        f"{len(values)} {LOSSES.get(name.replace('-', '_'), name)} network{'s' * (len(values) > 1)} ended training at an "
+        f"accuracy of {min(values):.3f}{f' to {max(values):.3f}' if len(values) > 1 else ''}, below {LEAST:g}"
         for name, values in short.items()
     )
 
