@@ -55,11 +55,13 @@ def untrained(records: Iterable[Record], networks: tuple[str, ...], known: Itera
         found = record.metrics.get(ACCURACY, reached.get(canonical(record.run.spec["network"])))
         if found is not None and found < LEAST:
             short.setdefault(name, []).append(found)
-    return "; ".join(
-        f"{len(values)} {LOSSES.get(name.replace('-', '_'), name)} network{'s' * (len(values) > 1)} ended training at an "
-        f"accuracy of {min(values):.3f}{f' to {max(values):.3f}' if len(values) > 1 else ''}, below {LEAST:g}"
-        for name, values in short.items()
-    )
+    return "; ".join(_sentence(name, values) for name, values in short.items())
+
+
+def _sentence(name: str, values: list[float]) -> str:
+    several, reached = len(values) > 1, f"{min(values):.3f}" + (f" to {max(values):.3f}" if len(values) > 1 else "")
+    loss = LOSSES.get(name.replace("-", "_"), name)
+    return f"{len(values)} {loss} network{'s' * several} ended training at an accuracy of {reached}, below {LEAST:g}"
 
 
 def gated(claim: Claim, judged: Judgement, profile: str, dataset: str | None) -> Judgement:
