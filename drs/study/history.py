@@ -35,6 +35,7 @@ __all__ = [
     "said",
     "save",
     "standing",
+    "words",
 ]
 
 COMMAND = "drs claims --history --save"
@@ -89,7 +90,7 @@ class Entry:
 
         >>> change = Change("1a2b3c4", "code", "A stricter threshold")
         >>> Entry("code changed since", "", {"0f0f0f0f0f0f": "1" * 16}, "2" * 16, (change,)).sentence
-        'code changed since: A stricter threshold (1a2b3c4)'
+        'code changed since: "A stricter threshold" (1a2b3c4)'
         """
         kinds = next((kinds for kinds, outcome in _OUTCOMES.items() if outcome == self.outcome), ())
         which = dict.fromkeys(str(change) for change in self.changes if change.kind in kinds)
@@ -107,15 +108,14 @@ def standing(claim: Claim, now: Rule, records: Iterable[Record], repository: Rep
         repository: Where to look.
     """
     pairs = sorted({(record.commit, record.rules.get(claim.id, "")) for record in records})
-    found, hashes, changes = [], {}, []
+    found, hashes, since = [], {}, []
     for commit, carried in pairs:
         outcome, reason, then = _at(claim.id, now, commit, carried, repository)
         found.append((_ORDER.index(outcome), outcome, reason))
         hashes[commit] = carried or ("" if then is None else then.hash)
         if outcome not in ("fixed before the run", "cannot be shown"):
-            changes += [
-                c for c in repository.changes(claim.id, commit.removesuffix("+changes"), now) if c not in changes
-            ]
+            since.append(repository.changes(claim.id, commit.removesuffix("+changes"), now))
+    changes = dict.fromkeys(change for each in sorted(since, key=len, reverse=True) for change in each)
     _, outcome, reason = max(found)
     if claim.amended:
         outcome, reason = "amended after results were seen", claim.amended
@@ -146,17 +146,16 @@ def _at(
     return _OUTCOMES[differences(then, now)], "", then
 
 
-def compute(root: Path | None = None) -> dict[str, dict[str, Entry]]:
+def compute(repository: Repository) -> dict[str, dict[str, Entry]]:
     """An entry for every claim and every profile that has all its records, by the claim's id and the profile's name.
 
     Args:
-        root: Folder of the checkout; the one this package is imported from by default.
+        repository: A checkout, whose records in data/results are looked at.
 
     Raises:
         RecordError: A damaged record.
     """
-    root = root or project_root()
-    repository, results = Repository(root), Results(root / "data" / "results")
+    results = Results(repository.root / "data" / "results")
     kept = [profile for profile in PROFILES.values() if not profile.scratch]
     records: dict[str, dict[str, list[Record]]] = {}
     for experiment in dict.fromkeys(claim.experiment for claim in CLAIMS.values()):
@@ -181,19 +180,29 @@ def as_json(entries: Mapping[str, Mapping[str, Entry]]) -> str:
     return json.dumps(plain, indent=1) + "\n"
 
 
-def save() -> Path:
-    """Compute every entry and write data/rules/history.json.
+def save(entries: Mapping[str, Mapping[str, Entry]]) -> Path:
+    """Write data/rules/history.json from :func:`compute`.
 
     Raises:
         UsageError: Git is not there, or does not know the whole history.
-        RecordError: A damaged record.
     """
     if not Repository(project_root()).complete:
         raise UsageError("expected a checkout with its whole history, which 'git fetch --unshallow' brings")
     path = rules_history()
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(as_json(compute()), encoding="utf-8")
+    path.write_text(as_json(entries), encoding="utf-8")
     return path
+
+
+def words(repository: Repository, claim_id: str, commit: str) -> str:
+    """A claim's rule in words at a commit of records, or why it cannot be shown."""
+    clean = commit.removesuffix("+changes")
+    try:
+        repository.require(clean)
+        rule = repository.rule(claim_id, clean)
+    except UsageError as error:
+        return f"cannot be shown: {error}"
+    return "no such claim yet" if rule is None else rule.text
 
 
 def load() -> dict[str, dict[str, Entry]]:
@@ -244,4 +253,4 @@ def said(claim: Claim) -> str:
     found = {profile: one.sentence for profile, one in known(claim).items() if PROFILES[profile].decides}
     if len(set(found.values())) < 2:
         return next(iter(found.values()), NOTHING)
-    return "; ".join(f"under `{profile}` {sentence}" for profile, sentence in found.items())
+    return "; ".join(f"under {profile} {sentence}" for profile, sentence in found.items())

@@ -34,7 +34,7 @@ class Change:
     subject: str
 
     def __str__(self) -> str:
-        return f"{self.subject} ({self.commit})" if self.commit else self.subject
+        return f'"{self.subject}" ({self.commit})' if self.commit else self.subject
 
 
 def differences(then: Rule | None, now: Rule) -> tuple[Kind, ...]:
@@ -101,7 +101,11 @@ class Repository:
     @cache  # noqa: B019
     def _parsed(self, blobs: tuple[tuple[str, str], ...]) -> Package:
         names = {path: path.removesuffix(".py").replace("/", ".").removesuffix(".__init__") for path, _ in blobs}
-        return Package({names[path]: self._git("cat-file", "blob", blob) for path, blob in blobs})
+        return Package({names[path]: self._text(blob) for path, blob in blobs})
+
+    @cache  # noqa: B019
+    def _text(self, blob: str) -> str:
+        return self._git("cat-file", "blob", blob)
 
     def rule(self, claim_id: str, commit: str) -> Rule | None:
         """The rule of a claim at a commit; None where the claim was not written yet.
@@ -112,18 +116,15 @@ class Repository:
         return self.package(commit).rule(claim_id)
 
     @cache  # noqa: B019
-    def _since(self, commit: str) -> list[tuple[str, str, list[str]]]:
-        """The commits after one that touch claims, oldest first: each with its subject and its parents."""
-        lines = self._git(
-            "log", "--reverse", "--topo-order", "--full-history", "--format=%H %s", f"{commit}..HEAD", "--", *HOMES
-        ).splitlines()
-        found = []
-        for line in lines:
-            each, _, subject = line.partition(" ")
-            found.append((each, subject, self._git("rev-parse", f"{each}^@").split()))
-        return found
+    def _since(self, commit: str) -> list[tuple[str, tuple[str, ...], str]]:
+        """The commits after one that touch claims, oldest first: each with its parents and its subject."""
+        asked = ("--reverse", "--topo-order", "--full-history", "--format=%H%x00%P%x00%s")
+        lines = self._git("log", *asked, f"{commit}..HEAD", "--", *HOMES).splitlines()
+        parts = (line.split("\0") for line in lines)
+        return [(each, tuple(parents.split()), subject) for each, parents, subject in parts]
 
-    def _changed(self, claim_id: str, commit: str, parents: list[str]) -> tuple[Kind, ...]:
+    @cache  # noqa: B019
+    def _changed(self, claim_id: str, commit: str, parents: tuple[str, ...]) -> tuple[Kind, ...]:
         """What a commit changed of a rule, against every one of its parents; nothing where a rule cannot be read."""
         try:
             after, before = self.rule(claim_id, commit), [self.rule(claim_id, parent) for parent in parents]
@@ -147,7 +148,7 @@ class Repository:
         """
         found = [
             Change(each[:_DIGITS], kind, subject)
-            for each, subject, parents in self._since(commit)
+            for each, parents, subject in self._since(commit)
             for kind in self._changed(claim_id, each, parents)
         ]
         try:
