@@ -17,6 +17,7 @@ from drs.study.history import Entry
 from drs.study.plan import plan
 from drs.study.profiles import PROFILES, Profile
 from drs.study.records import record_path
+from drs.study.repository import Repository
 from tests.conftest import Command
 
 
@@ -223,10 +224,10 @@ def test_the_history_of_rules_is_printed_and_kept(
     assert status == 0
     assert "\nA3   quick: fixed before the run\n     abc [1111111111111111]: cannot be shown: " in out
     assert not (tmp_path / "rules").exists()
-    monkeypatch.setattr(history.Repository, "complete", True)
+    monkeypatch.setattr(Repository, "complete", True)
     assert drs("claims", "--history", "--save")[1] == f"{out}wrote {tmp_path / 'rules' / 'history.json'}\n"
     assert history.load() == {"A3": {"quick": entry}}
-    monkeypatch.setattr(history.Repository, "complete", False)
+    monkeypatch.setattr(Repository, "complete", False)
     assert drs("claims", "--history", "--save")[::2] == (
         2,
         "drs: expected a checkout with its whole history, which 'git fetch --unshallow' brings\n",
