@@ -2,7 +2,7 @@
 
 The answer is computed from git and kept in data/rules/history.json, so that pages can print it without git. It is about
 the records that are there now. What was seen in records that these replaced is told by
-:attr:`drs.study.claims.base.Claim.amended`.
+``amended`` in :class:`drs.study.claims.base.Claim`.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 The hash covers the rule's words, its quantity, the function that judges, and every constant, class and function of the
 package of claims that this function reaches. Comments, docstrings, annotations, the layout, the order of definitions
 and the names of modules do not count. Code outside the package (the intervals of :mod:`drs.statistics`, say) does not
-count either; from which module a name of it comes is in :attr:`Rule.origins`.
+count either; from which module a name of it comes is in ``Rule.origins``.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Package:
         return Rule(text, quantity, *self.code(claim_id))
 
     def code(self, claim_id: str) -> tuple[str, dict[str, str]]:
-        """:attr:`Rule.code` and :attr:`Rule.origins` of a claim.
+        """``Rule.code`` and ``Rule.origins`` of a claim.
 
         Raises:
             UsageError: No ``Claim`` of that id is written out.
