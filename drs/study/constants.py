@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from drs.errors import UsageError
 
-__all__ = ["Lookup", "value"]
+__all__ = ["Lookup", "assigned", "value"]
 
 Lookup: TypeAlias = Callable[[ast.expr], tuple[ast.expr, Any]]
 """From a name, dotted or not, to the expression that defines it and the look-up of the names in that expression."""
@@ -20,7 +20,9 @@ _SIGNS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
 }
-_CALLS: dict[str, Callable[..., Any]] = {"len": len, "max": max, "min": min, "sorted": sorted, "str": str}
+_CALLS: dict[str, Callable[..., Any]] = {
+    each.__name__: each for each in (abs, int, len, max, min, range, round, sorted, str, sum)
+}
 _OF_TEXT = {"capitalize", "format", "join", "lower", "replace", "title", "upper"}
 _CONVERSIONS: dict[int, Callable[[Any], Any]] = {-1: lambda v: v, 97: ascii, 114: repr, 115: str}
 
@@ -76,7 +78,25 @@ def value(node: ast.expr, lookup: Lookup, bound: Mapping[str, Any] | None = None
                 return tuple(value(node.elt, lookup, {**known, loop.target.id: item}) for item in of(loop.iter))
         case ast.Call(func=ast.Name(id=name), args=given, keywords=[]) if name in _CALLS:
             return _CALLS[name](*each(given))
+        case ast.Call(func=ast.Name("map"), args=[ast.Name(id=name), items], keywords=[]) if name in _CALLS:
+            return tuple(_CALLS[name](item) for item in of(items))
         case ast.Call(func=ast.Attribute(value=whole, attr=name), args=given, keywords=[]) if name in _OF_TEXT:
             if isinstance(text := of(whole), str):
                 return getattr(text, name)(*each(given))
     raise UsageError(f"the words '{ast.unparse(node)}' cannot be read without running the code")
+
+
+def assigned(statement: ast.Assign | ast.AnnAssign, name: str) -> ast.expr:
+    """What an assignment gives to one of its names.
+
+    Raises:
+        UsageError: It gives no single value.
+    """
+    target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
+    pairs = [(target, statement.value)]
+    if isinstance(target, ast.Tuple) and isinstance(statement.value, ast.Tuple):
+        pairs = [*zip(target.elts, statement.value.elts)]
+    for each, given in pairs:
+        if isinstance(each, ast.Name) and each.id == name and given is not None:
+            return given
+    raise UsageError(f"the value of {name} cannot be read without running the code")

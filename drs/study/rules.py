@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import drs.study.claims
 from drs.errors import UsageError
-from drs.study.constants import Lookup, value
+from drs.study.constants import Lookup, assigned, value
 from drs.study.records import digest
 
 if TYPE_CHECKING:
@@ -86,7 +86,12 @@ class Package:
 
     def _read(self, claim_id: str) -> Rule:
         module, given = self._claims[claim_id]
-        text, quantity = (str(value(given[name], partial(self._constant, module))) for name in ("rule", "quantity"))
+        try:
+            text, quantity = (str(value(given[name], partial(self._constant, module))) for name in ("rule", "quantity"))
+        except UsageError:
+            raise
+        except (TypeError, ValueError, LookupError) as error:
+            raise UsageError(f"the words of {claim_id} cannot be read without running the code") from error
         return Rule(text, quantity, *self.code(claim_id))
 
     def code(self, claim_id: str) -> tuple[str, dict[str, str]]:
@@ -152,7 +157,7 @@ class Package:
         statements = self._defined.get(place[0], {}).get(place[1], []) if place else []
         if place is None or len(statements) != 1 or not isinstance(statements[0], ast.Assign | ast.AnnAssign):
             raise UsageError(f"the value of {ast.unparse(name)} cannot be read without running the code")
-        return _part(statements[0], place[1]), partial(self._constant, place[0])
+        return assigned(statements[0], place[1]), partial(self._constant, place[0])
 
     def _code(self, module: str, judge: ast.expr) -> tuple[str, dict[str, str]]:
         """SHA-256 of an expression and of all it reaches, and the modules that names come from."""
@@ -247,22 +252,6 @@ def _fields(statements: list[ast.stmt]) -> list[str]:
     """The fields of a dataclass, in order."""
     body = [node for each in statements if isinstance(each, ast.ClassDef) for node in each.body]
     return [n.target.id for n in body if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)]
-
-
-def _part(statement: ast.Assign | ast.AnnAssign, name: str) -> ast.expr:
-    """What an assignment gives to one of its names.
-
-    Raises:
-        UsageError: It gives no single value.
-    """
-    target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
-    pairs = [(target, statement.value)]
-    if isinstance(target, ast.Tuple) and isinstance(statement.value, ast.Tuple):
-        pairs = [*zip(target.elts, statement.value.elts)]
-    for each, given in pairs:
-        if isinstance(each, ast.Name) and each.id == name and given is not None:
-            return given
-    raise UsageError(f"the value of {name} cannot be read without running the code")
 
 
 @cache

@@ -81,6 +81,9 @@ def test_what_decides_changes_the_hash(old: str, new: str) -> None:
 def test_a_constant_that_is_made_in_steps_counts_whole_and_has_no_words() -> None:
     found = Package({"claims.base": BASE.replace("UNUSED = 1", "NAMES += ('cw',)"), "claims.rules": RULES})
     assert found.code("A1")[0] != rule().code
+    wrong = RULES.replace("{len(NAMES)}", "{NAMES[7]}")
+    with pytest.raises(UsageError, match=r"^the words of A1 cannot be read without running the code$"):
+        rule(rules=wrong)
     with pytest.raises(UsageError, match=r"^the value of NAMES cannot be read without running the code$"):
         found.rule("A1")
 
@@ -149,6 +152,7 @@ def test_the_names_of_modules_are_origins_and_no_part_of_the_hash() -> None:
         ("'{} of {}'.format(*PAIR)", "b of c"),
         ("f'{N:{WIDTH}}'", "  0.25"),
         ("max(PAIR) + str(2 * N)", "c0.5"),
+        ("' '.join(map(str, (1, N)))", "1 0.25"),
     ],
 )
 def test_constant_expressions(expression: str, expected: str) -> None:
@@ -169,7 +173,10 @@ def test_code_is_not_run(expression: str) -> None:
 def test_the_words_of_every_claim_are_read_as_they_are() -> None:
     """The text that is read without running the code is the text that the code makes."""
     for claim in CLAIMS.values():
-        found = package().rule(claim.id)
+        try:
+            found = package().rule(claim.id)
+        except UsageError:  # then only the hash that its records carry can show when it was fixed
+            continue
         assert found is not None, claim.id
         assert (found.text, found.quantity, found.hash) == (claim.rule, claim.quantity, rule_hash(claim)), claim.id
     assert len({rule_hash(claim) for claim in CLAIMS.values()}) == len(CLAIMS)
