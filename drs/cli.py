@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -140,12 +141,29 @@ def list_() -> None:
 def claims(
     markdown: Annotated[bool, typer.Option("--markdown", help="As a Markdown table.")] = False,
     rules: Annotated[bool, typer.Option("--rules", help="With each claim's sentence and rule.")] = False,
+    history: Annotated[bool, typer.Option("--history", help="When each rule was fixed, as git shows it.")] = False,
+    save: Annotated[bool, typer.Option("--save", help="With --history: into data/rules, for the book.")] = False,
     results: ResultsOption = None,
 ) -> None:
     """One line per claim: id, verdict, profile, estimate with interval, notebook."""
-    from drs.pages.claims import as_blocks, as_lines, as_markdown
+    from drs.pages.claims import as_blocks, as_history, as_lines, as_markdown
     from drs.study.claims import verdicts
 
+    if save and not history:
+        raise UsageError("expected --save with --history, got it alone")
+    if history:
+        from drs.paths import project_root
+        from drs.study import history as past
+        from drs.study.repository import Repository
+
+        if results is not None:
+            raise UsageError("expected --history without --results: it is about the records in data/results")
+        repository = Repository(project_root())
+        entries = past.compute(repository)
+        typer.echo(as_history(entries, partial(past.words, repository)))
+        if save:
+            typer.echo(f"wrote {past.save(entries)}")
+        return
     if results is not None:
         os.environ["DRS_RESULTS"] = str(results)
     found = verdicts()

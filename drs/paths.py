@@ -13,6 +13,7 @@ __all__ = [
     "project_root",
     "published",
     "results_root",
+    "rules_history",
     "scratch_results_root",
 ]
 
@@ -56,6 +57,11 @@ def checkpoints_root() -> Path:
 def benchmarks_root() -> Path:
     """Measured speed ratios, one CSV a kind of device: ``data/benchmarks``."""
     return project_root() / "data" / "benchmarks"
+
+
+def rules_history() -> Path:
+    """When each rule was fixed, as git shows it: ``data/rules/history.json``."""
+    return project_root() / "data" / "rules" / "history.json"
 
 
 def published(name: str) -> Path:

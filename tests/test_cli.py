@@ -11,10 +11,13 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
+from drs.study import history
 from drs.study.experiments import EXPERIMENTS, Context, Experiment, Outcome, Spec
+from drs.study.history import Entry
 from drs.study.plan import plan
 from drs.study.profiles import PROFILES, Profile
 from drs.study.records import record_path
+from drs.study.repository import Repository
 from tests.conftest import Command
 
 
@@ -158,6 +161,8 @@ def test_ones_own_folder_of_images(drs: Command, tmp_path: Path, monkeypatch: py
         ("run counter -p smoke --scheduler nonsense", "no Dask scheduler answers at nonsense: "),
         ("run counter -p smoke --results {file}", "cannot read the folder of records {file}/smoke/counter: "),
         ("status -p smoke --results {file}", "cannot read the folder of records {file}/smoke/"),
+        ("claims --save", "expected --save with --history, got it alone"),
+        ("claims --history --results {file}", "expected --history without --results: it is about the records in data/"),
         ("fetch mnist5k", "data set 'mnist5k' cannot be fetched: expected one of mnist, "),
         ("fetch folder:/tmp", "data set 'folder:/tmp' cannot be fetched: "),
     ],
@@ -207,6 +212,26 @@ def test_stopping_by_hand_says_how_to_go_on(drs: Command, counter: list[int], mo
     status, out, err = drs("run", "counter", "-p", "smoke", "--workers", "1")
     assert (status, out) == (130, "")
     assert err.splitlines()[-1] == "drs: stopped; run the same command again to go on"
+
+
+def test_the_history_of_rules_is_printed_and_kept(
+    drs: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = Entry("fixed before the run", "", {"abc": "1" * 16}, "1" * 16)
+    monkeypatch.setattr(history, "compute", lambda repository: {"A3": {"quick": entry}})
+    monkeypatch.setattr(history, "rules_history", lambda: tmp_path / "rules" / "history.json")
+    status, out, _ = drs("claims", "--history")
+    assert status == 0
+    assert "\nA3   quick: fixed before the run\n     abc [1111111111111111]: cannot be shown: " in out
+    assert not (tmp_path / "rules").exists()
+    monkeypatch.setattr(Repository, "complete", True)
+    assert drs("claims", "--history", "--save")[1] == f"{out}wrote {tmp_path / 'rules' / 'history.json'}\n"
+    assert history.load() == {"A3": {"quick": entry}}
+    monkeypatch.setattr(Repository, "complete", False)
+    assert drs("claims", "--history", "--save")[::2] == (
+        2,
+        "drs: expected a checkout with its whole history, which 'git fetch --unshallow' brings\n",
+    )
 
 
 def test_version(drs: Command) -> None:

@@ -118,7 +118,7 @@ def execute(target: Path, parameters: dict[str, Any], jobs: int) -> list[Path]:
     if not notebooks:
         raise BuildError(f"expected notebooks in {ROOT / 'notebooks'}, found none")
     results = Path(os.environ.get("DRS_RESULTS") or ROOT / "data" / "results")
-    data = [ROOT / "data" / name for name in ("published", "benchmarks")]
+    data = [ROOT / "data" / name for name in ("published", "benchmarks", "rules")]
     shared = digest(found(ROOT / "drs", *data, results, ROOT / "requirements.lock"))
     keys = {n: digest([Path(__file__)], shared, sources(normalise(read(n))), json.dumps(parameters)) for n in notebooks}
     say(f"notebooks: {len(notebooks)}, {' '.join(f'{k}={v}' for k, v in parameters.items())}, {jobs} at a time")

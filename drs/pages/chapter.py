@@ -10,6 +10,7 @@ from drs.pages.claims import interval
 from drs.study.claims import finding, get_claim
 from drs.study.claims.base import Finding
 from drs.study.claims.gate import LEAST
+from drs.study.history import said
 from drs.study.metrics import label
 from drs.study.plan import Scale
 from drs.study.profiles import PROFILES, get_profile
@@ -56,7 +57,8 @@ def sentence(found: Finding) -> str:
 
 
 def verdict(*claim_ids: str, profile: str = "quick") -> Markdown:
-    """The verdicts of some claims: under ``profile`` and at every other deciding scale that was run in full.
+    """The verdicts of some claims: under ``profile`` and at every other deciding scale that was run in full, and what
+    git shows of when each rule was fixed (:mod:`drs.study.history`).
 
     Smoke numbers are shown as what they are and set no verdict.
     """
@@ -66,11 +68,11 @@ def verdict(*claim_ids: str, profile: str = "quick") -> Markdown:
         lines = [
             f"**{claim_id}. {claim.statement}**",
             "",
-            f"Rule{'' if claim.amended else ', fixed before the run'}: {claim.rule}",
+            f"Rule: {claim.rule}",
             "",
         ]
         if claim.networks:
-            lines += [f"Not tested where a network that the rule compares ends training below {LEAST:g}.", ""]
+            lines += [f"Not tested where a network that the rule compares ends training below an accuracy of {LEAST:g}.", ""]
         if get_profile(profile).scratch:
             lines.append(f"- `{profile}` runs only show that the chapter executes: they set no verdict.")
         else:
@@ -78,8 +80,8 @@ def verdict(*claim_ids: str, profile: str = "quick") -> Markdown:
             others = [scale for scale in Results().complete(claim.experiment) if scale != own]
             found = [finding(claim_id, scale.profile, scale.dataset) for scale in (own, *others)]
             lines += [f"- {sentence(one)}" for one in found]
-        if claim.amended:
-            lines += ["", f"This rule was amended after records had been seen. {claim.amended}"]
+        when = markdown.plain(said(claim))
+        lines += ["", f"**When the rule was fixed.** {when[0].upper()}{when[1:].removesuffix('.')}."]
         parts.append("\n".join(lines))
     return prose("\n\n".join(parts))
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from drs.pages.markdown import cell, table
 from drs.study.claims import CLAIMS, Finding, Judgement, finding
+from drs.study.history import NOTHING, Entry, known, said
 from drs.study.profiles import QUICK, RESEEDED
 
-__all__ = ["as_blocks", "as_lines", "as_markdown", "interval", "reseeded_markdown"]
+__all__ = ["as_blocks", "as_history", "as_lines", "as_markdown", "interval", "reseeded_markdown", "when_fixed"]
 
 
 def interval(judged: Judgement) -> str:
@@ -37,10 +40,39 @@ def as_blocks(findings: list[Finding]) -> str:
         blocks.append(
             f"{claim.id:<4} {judged.verdict.upper()} ({found.profile}): {claim.statement}\n"
             f"     {claim.quantity}: {interval(judged)}, {judged.n} {claim.counts}; {judged.detail}\n"
-            f"     rule: {' '.join(filter(None, (claim.rule, claim.amended)))}\n"
+            f"     rule: {claim.rule}\n"
+            f"     {said(claim)}\n"
             f"     {claim.notebook}.ipynb"
         )
     return "\n".join(blocks)
+
+
+def as_history(entries: Mapping[str, Mapping[str, Entry]], words: Callable[[str, str], str]) -> str:
+    """A block of plain text for each claim: for each profile what git shows of its rule, then the rule at the commits
+    of its records and now.
+
+    Args:
+        entries: From :func:`drs.study.history.compute`.
+        words: From a claim's id and a commit to the rule in words there.
+    """
+    lines = []
+    for claim_id, claim in CLAIMS.items():
+        found = entries.get(claim_id, {})
+        lines += [f"{claim_id:<4} {profile}: {one.sentence}" for profile, one in found.items()]
+        commits = {commit: then for one in found.values() for commit, then in one.records.items()}
+        lines += [f"     {commit} [{then or 'no hash'}]: {words(claim_id, commit)}" for commit, then in commits.items()]
+        lines += [f"     now [{now}]: {claim.rule}" for now in {one.now for one in found.values()}]
+        lines += [] if found else [f"{claim_id:<4} {NOTHING}"]
+    return "\n".join(lines)
+
+
+def when_fixed(findings: list[Finding]) -> str:
+    """One sentence that counts what git shows of the rules behind some findings."""
+    found: dict[str, list[str]] = {}
+    for each in findings:
+        when = known(each.claim).get(each.profile) if each.judgement.n else None
+        found.setdefault(when.outcome if when else NOTHING, []).append(each.claim.id)
+    return "; ".join(f"{outcome}: {len(ids)} ({', '.join(ids)})" for outcome, ids in sorted(found.items()))
 
 
 def reseeded_markdown() -> str:
@@ -67,12 +99,14 @@ def as_markdown(findings: list[Finding], *, prefix: str = "") -> str:
     for found in findings:
         claim, judged = found.claim, found.judgement
         scale = f"{found.profile}, {found.dataset}, {judged.n} {claim.counts}" if judged.n else "not run"
+        if judged.n and (when := known(claim).get(found.profile)):
+            scale += f"; rule: {when.outcome}"
         rows.append(
             [
                 f"[{claim.id}]({prefix}{claim.notebook}.ipynb): {claim.statement}",
                 claim.paper_says() or "nothing: ours",
                 f"{claim.quantity}: **{interval(judged)}**",
-                f"**{judged.verdict}** ({scale}{', rule amended' if claim.amended else ''})",
+                f"**{judged.verdict}** ({scale})",
             ]
         )
     return table(["claim", "the paper says", "ours, 95% interval", "verdict"], rows)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from drs.errors import UsageError
 from drs.evaluation.alarms import CHECKS, KINDS
-from drs.pages.claims import as_markdown, reseeded_markdown
+from drs.pages.claims import as_markdown, reseeded_markdown, when_fixed
 from drs.pages.markdown import table
 from drs.pages.report import FRAGMENTS
 from drs.paths import project_root
@@ -47,12 +47,13 @@ def texts() -> dict[str, str]:
         RecordError: A damaged record.
     """
     found = verdicts()
+    counted = f"When the rules were fixed, computed from git by `drs claims --history`: {when_fixed(found)}."
     generated = {
         "alarms.md": alarm_table() + "\n",
-        "claims.md": as_markdown(found, prefix="../") + "\n",
+        "claims.md": f"{as_markdown(found, prefix='../')}\n\n{counted}\n",
         "reseeded.md": reseeded_markdown() + "\n",
     } | {f"report_{fragment.__name__}.md": fragment() + "\n" for fragment in FRAGMENTS}
-    readme = fill((project_root() / "README.md").read_text(encoding="utf-8"), as_markdown(found))
+    readme = fill((project_root() / "README.md").read_text(encoding="utf-8"), f"{as_markdown(found)}\n\n{counted}")
     return {"README.md": readme} | {f"book/_generated/{name}": text for name, text in generated.items()}
 
 

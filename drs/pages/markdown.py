@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from numbers import Real
 
-__all__ = ["cell", "table"]
+__all__ = ["cell", "plain", "table"]
 
 
 def cell(value: object, digits: int = 3) -> str:
@@ -27,6 +28,15 @@ def cell(value: object, digits: int = 3) -> str:
         number = float(value)
         return f"{number:,.0f}" if abs(number) >= 999.5 else f"{number:.{digits}g}"
     return str(value)
+
+
+def plain(text: str) -> str:
+    """Text that Markdown shows as it is.
+
+    >>> print(plain("5% of `x_1` | *y*"))
+    5% of \\`x\\_1\\` \\| \\*y\\*
+    """
+    return re.sub(r"([\\`*_{}\[\]<>$|])", r"\\\1", text)
 
 
 def table(columns: Sequence[object], rows: Iterable[Iterable[object]]) -> str:

@@ -99,6 +99,8 @@ class Record:
         versions: Versions of the packages that matter.
         commit: Commit of the code, with ``+changes`` where the tree was not clean.
         utc: When it finished, ISO 8601.
+        rules: Hash of each rule that this experiment's records decide, by the claim's id, as the code had them when it
+            ran (:func:`drs.study.rules.rules_of`); empty in records that are older than this field.
     """
 
     run: Run
@@ -110,6 +112,7 @@ class Record:
     commit: str
     utc: str
     arrays: Mapping[str, Array] = field(default_factory=dict)
+    rules: Mapping[str, str] = field(default_factory=dict)
 
 
 def rounded(value: object) -> Any:
@@ -258,6 +261,8 @@ def write_record(record: Record, results: Path | None = None) -> Path:
         "utc": record.utc,
         "arrays": None,
     }
+    if record.rules:
+        body["rules"] = dict(record.rules)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if record.arrays:
@@ -302,7 +307,7 @@ def read_record(path: Path, *, arrays: bool = True) -> Record:
             raise RecordError(f"record {path} was altered: the arrays in {beside.name} do not fit its checksum")
         values = load(content)
     known = {key: body[key] for key in ("profile", "metrics", "seconds", "device", "versions", "commit", "utc")}
-    return Record(run=run, arrays=values, **known)
+    return Record(run=run, arrays=values, rules=body.get("rules", {}), **known)
 
 
 def read_records(

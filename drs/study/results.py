@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -11,7 +11,7 @@ from drs.catalog import PIXELS
 from drs.errors import UsageError
 from drs.paths import results_root
 from drs.study.plan import Scale, missing, plan
-from drs.study.profiles import deciding
+from drs.study.profiles import Profile, deciding
 from drs.study.records import Record, Run, has_record, read_record, record_path, recorded_keys, to_frame
 
 if TYPE_CHECKING:
@@ -98,14 +98,18 @@ class Results:
             )
         return self.records(experiment, profile, arrays=arrays)
 
-    def complete(self, experiment: str) -> list[Scale]:
-        """The deciding scales at which every run of an experiment has a record: the profile's own data set first.
+    def complete(self, experiment: str, profiles: Iterable[Profile] | None = None) -> list[Scale]:
+        """The scales at which every run of an experiment has a record: the profile's own data set first.
+
+        Args:
+            experiment: Name of an experiment.
+            profiles: Which to look at; those that decide by default.
 
         Raises:
             UsageError: No experiment of that name.
         """
         found = []
-        for profile in deciding():
+        for profile in deciding() if profiles is None else profiles:
             present, claimed = recorded_keys(experiment, profile.name, self.root), set[str]()
             for dataset in (profile.dataset, *(name for name in PIXELS if name != profile.dataset)):
                 if present <= claimed:

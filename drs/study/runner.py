@@ -29,6 +29,7 @@ from drs.study.experiments import Context, Outcome, get_experiment
 from drs.study.plan import missing, plan
 from drs.study.records import Record, Run, code_commit, package_versions, write_record
 from drs.study.results import Results
+from drs.study.rules import rules_of
 
 __all__ = ["ATTEMPTS", "CONNECT_SECONDS", "compute", "describe_device", "ensure", "resolve_device", "run_missing"]
 
@@ -69,6 +70,7 @@ def compute(run: Run, profile: str, device_name: str, progress: bool = False) ->
     """Do one run and return its record, unwritten. On a CPU with one thread, so that the result does not depend on
     how many workers there are; one run at a time in a process, whose generators of random numbers are shared."""
     device = resolve_device(device_name)
+    rules = rules_of(run.experiment)
     with _ONE_RUN:
         threads = torch.get_num_threads()
         if device.type == "cpu":
@@ -93,6 +95,7 @@ def compute(run: Run, profile: str, device_name: str, progress: bool = False) ->
         versions=package_versions(),
         commit=code_commit(),
         utc=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        rules=rules,
     )
 
 

@@ -125,11 +125,17 @@ def test_smoke_sets_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert "eproduced**" not in text
 
 
-def test_a_mended_rule_says_so() -> None:
+def test_a_verdict_says_when_its_rule_was_fixed(monkeypatch: pytest.MonkeyPatch) -> None:
     text = verdict("C4").data
     assert "Rule: Reproduced if" in text
-    assert "This rule was amended after records had been seen. The first version averaged" in text
-    assert "amended" not in verdict("C5").data
+    assert "**When the rule was fixed.** Amended after results were seen: The first version averaged" in text
+    assert "mended" not in verdict("C5").data
+    monkeypatch.setattr(notebook, "said", lambda claim: 'code changed since: "Names *once*" (1a2b3c4)')
+    assert verdict("A3").data.splitlines()[-1] == (
+        '**When the rule was fixed.** Code changed since: "Names \\*once\\*" (1a2b3c4).'
+    )
+    monkeypatch.setattr(notebook, "said", lambda claim: "no records yet")
+    assert verdict("A3", profile="smoke").data.endswith("\n\n**When the rule was fixed.** No records yet.")
 
 
 def test_headline_follows_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:

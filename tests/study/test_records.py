@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from drs.errors import RecordError, UsageError
+from drs.paths import project_root
 from drs.study import records
 from drs.study.records import Record, Run, has_record, read_record, read_records, record_path, to_frame, write_record
 
@@ -65,6 +66,26 @@ def test_without_arrays_there_is_one_readable_file(tmp_path: Path) -> None:
     body = json.loads(path.read_text())
     assert body["spec"] == RUN.spec
     assert path.read_text().endswith("}\n")
+
+
+def test_rules_come_back_and_a_record_without_any_is_written_as_before_there_were_any(tmp_path: Path) -> None:
+    rules = {"A1": "0123456789abcdef", "A2": "1" * 16}
+    path = write_record(record(rules=rules), tmp_path)
+    assert read_record(path).rules == rules
+    path.write_text(path.read_text().replace("0123456789abcdef", "0123456789abcdee"))
+    with pytest.raises(RecordError, match="was altered"):
+        read_record(path)
+    assert "rules" not in json.loads(write_record(record(), tmp_path).read_text())
+    assert read_record(path).rules == {}
+
+
+def test_a_committed_record_is_written_byte_for_byte_again(tmp_path: Path) -> None:
+    folder = project_root() / "data" / "results" / "quick" / "theory"
+    for path in folder.glob("*.json"):
+        read = read_record(path)
+        again = write_record(read, tmp_path)
+        assert again.read_text().splitlines() == path.read_text().splitlines()
+    assert list(folder.glob("*.json"))
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, -0.0, 5e-324, 0.1])

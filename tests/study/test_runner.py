@@ -18,11 +18,13 @@ import torch
 
 from drs.errors import RecordError, UsageError
 from drs.study import runner
+from drs.study.claims import CLAIMS
 from drs.study.experiments import EXPERIMENTS, Context, Experiment, Outcome, Spec
 from drs.study.plan import missing, plan
 from drs.study.profiles import PROFILES, Profile
 from drs.study.records import Record, Run, code_commit, package_versions, read_records, record_path
 from drs.study.results import Results
+from drs.study.rules import rule_hash
 from drs.study.runner import compute, ensure, resolve_device, run_missing
 from drs.training.spec import TrainingSpec
 
@@ -157,6 +159,16 @@ def test_a_record_says_how_it_came_to_be(counter: Counter) -> None:
     assert record.versions["torch"] == package_versions()["torch"]
     assert record.utc.endswith("+00:00")
     assert 0 <= record.seconds < 60
+    assert record.rules == {}
+
+
+def test_a_record_carries_the_rules_that_it_decides(counter: Counter, monkeypatch: pytest.MonkeyPatch) -> None:
+    a3 = CLAIMS["A3"]
+    monkeypatch.setitem(CLAIMS, "A3", replace(a3, experiment="counter"))
+    here(plan("counter", "smoke"))
+    found = Results().records("counter", "smoke")
+    assert [record.rules for record in found] == [{"A3": rule_hash(a3)}] * len(found)
+    assert found
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What a claim is: a sentence of a paper, how it is measured, a rule fixed beforehand, a verdict from the records.
+"""What a claim is: a sentence of a paper, how it is measured, a rule, a verdict from the records.
 
 Below it the parts that several rules share: which networks are compared, seed by seed, and over which columns.
 """

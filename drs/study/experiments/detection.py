@@ -23,7 +23,7 @@ from drs.study.metrics import Metric, column
 __all__ = ["BANDWIDTH_FACTORS", "BRIEF", "FULL", "RATES", "SHOWN", "SWEPT", "run"]
 
 SHOWN = 0.1
-"""The budget of the tables and ROC curves, fixed beforehand; every other one is in the records."""
+"""The budget of the tables and ROC curves; every other one is in the records."""
 SWEPT = ("fgsm", "bim", "ilcm", "jsma", "noise")
 """Attacks that take a budget (JSMA: the step of a pixel)."""
 BRIEF = ("auc", "auc_all", "detection_rate_5")

@@ -32,7 +32,7 @@ from drs.training.models import Network
 __all__ = ["LARGEST", "OBJECTIVES", "SHOWN", "measure", "run"]
 
 SHOWN = 0.05
-"""The budget of the step, restart and temperature curves and of the claims, fixed beforehand."""
+"""The budget of the step, restart and temperature curves and of the claims."""
 OBJECTIVES = ("ce", "scaled_ce", "margin", "dlr")
 LARGEST = 0.5
 """A budget at which every image can be made grey."""
