@@ -24,6 +24,7 @@ __all__ = [
     "Constant",
     "Cost",
     "Detection",
+    "Family",
     "Objectives",
     "Profile",
     "Stress",
@@ -116,6 +117,33 @@ class WhiteBox:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Family:
+    """Numbers of ``family``, by the names its specifications use; ``updates`` is what every network of it is trained.
+
+    Attributes:
+        updates: Of every training: enough for guided complement entropy, the slowest of the losses that are judged.
+        batch: Images per update.
+        images: Test images attacked.
+        validation_images: Held-out images on which a weight is chosen.
+        budgets: L-inf budgets at which every attack runs; the first is that of the claims.
+        compared: Budget of the published numbers of guided complement entropy, for three attacks only.
+        steps: Of each gradient attack.
+        queries: Of Square.
+        temperatures: What the logits are divided by, for the alarms.
+    """
+
+    updates: int = 960
+    batch: int = 64
+    images: int = 150
+    validation_images: int = 150
+    budgets: tuple[float, ...] = (0.05, 0.1)
+    compared: float = 0.2
+    steps: int = 20
+    queries: int = 200
+    temperatures: tuple[float, ...] = (1.0, 100.0)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Objectives:
     """The networks of the RCE chapters, each trained under CE, RCE and DRS.
 
@@ -161,7 +189,7 @@ class Profile:
         stressed: Those of them whose networks get the strongest attacks.
         resnet: Options of the ResNets among them.
         objectives: Networks of the RCE chapters.
-        anatomy, cost, stress, theory, detection, constant, whitebox: Numbers of one experiment.
+        anatomy, cost, stress, theory, detection, constant, whitebox, family: Numbers of one experiment.
     """
 
     name: str
@@ -190,6 +218,7 @@ class Profile:
     detection: Detection = field(default_factory=Detection)
     constant: Constant = field(default_factory=Constant)
     whitebox: WhiteBox = field(default_factory=WhiteBox)
+    family: Family = field(default_factory=Family)
 
 
 CURVE = (0.0, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2)
@@ -225,6 +254,7 @@ SMOKE = Profile(
     detection=Detection(epsilons=(0.1, 0.2), jsma_steps=5, search_steps=2, max_iterations=20),
     constant=Constant(constants=(1.0, 100.0), max_iterations=10),
     whitebox=WhiteBox(images=16, steps=5, search_steps=2, first_iterations=20, max_iterations=20),
+    family=Family(updates=40, images=16, validation_images=16, steps=3, queries=10),
 )
 QUICK = Profile(
     name="quick",
@@ -281,6 +311,7 @@ PAPER = Profile(
     stress=Stress(curve_images=500, steps=100, step_curve=(10, 50, 100, 1000), queries=5000),
     detection=Detection(max_iterations=1000),
     whitebox=WhiteBox(max_iterations=1000),
+    family=Family(updates=20_000, batch=128, images=1000, validation_images=1000, steps=100, queries=5000),
 )
 
 PROFILES: dict[str, Profile] = {profile.name: profile for profile in (SMOKE, QUICK, RESEEDED, PAPER)}

@@ -33,6 +33,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         _experiment("detection", 2, "the thresholding test behind CE, RCE and DRS networks", grids.detection),
         _experiment("constant", 1, "accuracy against the constant c of C&W", grids.constant),
         _experiment("whitebox", 2, "attackers who know the detector, and their transfer", grids.whitebox),
+        _experiment("family", 1, "related losses at equal updates, and what attacks an MMC network", grids.family),
     )
 }
 """Every experiment by name, in the order of the book."""

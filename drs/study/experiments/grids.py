@@ -11,6 +11,8 @@ from dataclasses import asdict
 from drs.study.experiments.base import Spec
 from drs.study.experiments.networks import (
     OBJECTIVES,
+    TUNED,
+    family_networks,
     first_architecture,
     member,
     objective,
@@ -34,6 +36,7 @@ __all__ = [
     "correlation",
     "cost",
     "detection",
+    "family",
     "losses",
     "stress",
     "theory",
@@ -176,4 +179,17 @@ def whitebox(profile: Profile, dataset: str) -> list[Spec]:
             **asdict(profile.whitebox),
         }
         for spec in first_architecture(profile, dataset)
+    ]
+
+
+def family(profile: Profile, dataset: str) -> list[Spec]:
+    """Every member of the family at every seed. ``tried`` are the values of the loss's option ``option`` that a tuned
+    member chooses from."""
+    numbers = asdict(profile.family)
+    del numbers["updates"], numbers["batch"]  # they are in the network
+    return [
+        {"variant": name, "network": network.as_dict(), **numbers}
+        | ({"option": TUNED[name][0], "tried": list(TUNED[name][1])} if name in TUNED else {})
+        for seed in profile.seeds
+        for name, network in family_networks(profile, dataset, seed).items()
     ]
