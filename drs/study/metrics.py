@@ -309,7 +309,6 @@ KINDS = (
             "true_logit": "PGD, true logit{at}",
             "random_logit": "PGD, logit of a random class{at}",
             "target_logit": "PGD, logit of every class{at}",
-            "ce_runs_#": "PGD, cross-entropy, {number} runs",
             "true_logit_runs_#": "PGD, true logit, {number} runs",
             "transfer": "transfer{at}",
             "transfer_only": "only transfer{at}",

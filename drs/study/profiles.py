@@ -118,26 +118,27 @@ class WhiteBox:
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """Numbers of ``family``, by the names its specifications use; ``updates`` is what every network of it is trained.
+    """Numbers of ``family``, by the names its specifications use; ``updates`` and ``batch`` are those of its networks.
 
     Attributes:
-        updates: Of every training: enough for guided complement entropy, the slowest of the losses that are judged.
+        updates: Of every training.
         batch: Images per update.
         images: Test images attacked.
         validation_images: Held-out images on which a weight is chosen.
-        budgets: L-inf budgets at which every attack runs; the first is that of the claims.
-        compared: Budget of the published numbers of guided complement entropy, for three attacks only.
+        epsilon: L-inf budget at which every attack runs, that of the claims.
+        others: Larger budgets, for three attacks only; the last one is that of the published numbers of guided
+            complement entropy.
         steps: Of each gradient attack.
         queries: Of Square.
-        temperatures: What the logits are divided by, for the alarms.
+        temperatures: What the logits are divided by.
     """
 
-    updates: int = 960
+    updates: int = 720
     batch: int = 64
-    images: int = 150
-    validation_images: int = 150
-    budgets: tuple[float, ...] = (0.05, 0.1)
-    compared: float = 0.2
+    images: int = 100
+    validation_images: int = 100
+    epsilon: float = 0.05
+    others: tuple[float, ...] = (0.1, 0.2)
     steps: int = 20
     queries: int = 200
     temperatures: tuple[float, ...] = (1.0, 100.0)

@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 WORST = column("strong_worst", budget=EPSILON)
-TRAINED = 0.97
+TRAINED = 0.95
 """Share of its training images that a network must fit, mean over seeds, for a verdict on its loss."""
 _MMC = "MMC, arXiv 1905.10626"
 _GATE = (
@@ -199,18 +199,21 @@ R2C = Claim(
 
 # --- R2b: the ladder of attacks --------------------------------------------------------------------------------------
 
-LADDER = (column("ce_runs_9"), column("true_logit_runs_9"), column("target_logit", budget=EPSILON))
-"""Cross-entropy, L_MMC without a target, and L_MMC towards every class: nine runs per image each."""
+LADDER = (
+    (column("ce", budget=EPSILON), column("true_logit", budget=EPSILON)),
+    (column("true_logit_runs_9"), column("target_logit", budget=EPSILON)),
+)
+"""Cross-entropy and L_MMC without a target, a run each; L_MMC without a target and towards every class, nine each."""
 
 
 @_trained("mmc")
 def judge_ladder(frame: pd.DataFrame) -> Judgement:
     """R2b: accuracy under each attack of the ladder minus that under the next one; the smaller fall is shown."""
     rows = frame[frame["variant"] == "mmc"].sort_values("network.seed")
-    if rows.empty or not set(LADDER) <= set(rows.columns):
+    if rows.empty or not {name for pair in LADDER for name in pair} <= set(rows.columns):
         return no_records("no MMC network was attacked")
-    high, middle, low = (rows[name].to_numpy(float) for name in LADDER)
-    falls = [paired_difference(high, middle), paired_difference(middle, low)]
+    steps = [[rows[name].to_numpy(float) for name in pair] for pair in LADDER]
+    falls = [paired_difference(before, after) for before, after in steps]
     passed = [fall.low > 0.0 for fall in falls]
     verdict: VerdictName = "not reproduced"
     if all(passed):
@@ -220,7 +223,11 @@ def judge_ladder(frame: pd.DataFrame) -> Judgement:
     elif any(fall.high > 0.0 for fall in falls):
         verdict = "undecided"
     smaller = min(falls, key=lambda fall: fall.mean)
-    detail = f"cross-entropy {high.mean():.3f}, L_MMC untargeted {middle.mean():.3f}, every target {low.mean():.3f}"
+    (plain, adaptive), (untargeted, targeted) = ((before.mean(), after.mean()) for before, after in steps)
+    detail = (
+        f"one run: cross-entropy {plain:.3f}, L_MMC {adaptive:.3f}; nine runs: L_MMC untargeted {untargeted:.3f}, "
+        f"every target {targeted:.3f}"
+    )
     return Judgement(verdict, smaller.mean, smaller.low, smaller.high, len(rows), detail)
 
 
@@ -231,10 +238,10 @@ R2B = Claim(
     "its paper: aiming at every class in turn finds more.",
     "",
     "fall of accuracy from one attack to the next, the smaller of two",
-    f"On MMC networks with centres of norm 10, at epsilon {EPSILON:g}, PGD with nine runs per image: reproduced if "
-    "the 95% t intervals over seeds of the fall of accuracy from cross-entropy to L_MMC without a target, and from "
-    "there to L_MMC towards each of the nine false classes, both lie above 0; partly if one does; undecided if "
-    "neither does and one straddles 0; else not." + _GATE,
+    f"On MMC networks with centres of norm 10, under PGD at epsilon {EPSILON:g}: reproduced if the 95% t intervals "
+    "over seeds of two falls of accuracy both lie above 0, from cross-entropy to L_MMC without a target, one run per "
+    "image each, and from L_MMC without a target, nine runs, to L_MMC towards each of the nine false classes; partly "
+    "if one does; undecided if neither does and one straddles 0; else not." + _GATE,
     "family",
     "notebooks/11_one_family",
     judge_ladder,

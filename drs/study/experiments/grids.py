@@ -184,11 +184,11 @@ def whitebox(profile: Profile, dataset: str) -> list[Spec]:
 
 def family(profile: Profile, dataset: str) -> list[Spec]:
     """Every member of the family at every seed. ``tried`` are the values of the loss's option ``option`` that a tuned
-    member chooses from."""
+    member chooses from. On networks of a ``ladder`` the costly attacks have an accuracy of their own."""
     numbers = asdict(profile.family)
     del numbers["updates"], numbers["batch"]  # they are in the network
     return [
-        {"variant": name, "network": network.as_dict(), **numbers}
+        {"variant": name, "network": network.as_dict(), "ladder": network.model == "mmc", **numbers}
         | ({"option": TUNED[name][0], "tried": list(TUNED[name][1])} if name in TUNED else {})
         for seed in profile.seeds
         for name, network in family_networks(profile, dataset, seed).items()
