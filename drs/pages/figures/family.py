@@ -33,6 +33,7 @@ LADDER = {
     column("strong_worst", budget=EPSILON): "worst of all",
 }
 """Attacks of the ladder by column; the order is that in which they were planned, from naive to thorough."""
+_TICKS = (0.02, 0.05, 0.1, 0.2, 0.5)
 _PLAIN, _WORST = column("ce", budget=EPSILON), column("strong_worst", budget=EPSILON)
 
 
@@ -79,7 +80,7 @@ def ladder(frame: pd.DataFrame) -> Figured:
     axes.set_yticks(list(where.values()), list(where))
     axes.set_xlim(-0.03, 1.03)
     axes.set_xlabel(f"accuracy at epsilon {EPSILON:g}")
-    axes.legend(title="trained with", loc="lower right")
+    axes.legend(title="trained with", loc="center right")
     style.tidy(axes)
     return Figured(figure=figure, frame=drawn, places=("attack",), series=("loss",))
 
@@ -145,7 +146,12 @@ def places(frame: pd.DataFrame) -> Figured:
         if row["from"] == row["from"]:
             axes.vlines(x, row["from"], row["to"], color=colour, alpha=0.5, linewidth=1.4)
         axes.plot(x, y, "o", color=colour, markersize=8, label=row["loss"])
+    axes.plot([], [], "o", color="#777777", markerfacecolor="white", markersize=7, label="PGD, cross-entropy alone")
     axes.set_xscale("log")
+    axes.set_xticks(_TICKS, [f"{tick:g}" for tick in _TICKS])
+    axes.set_xticks([], minor=True)
+    spreads = frame.loc[frame["variant"].isin(MEMBERS), spread]
+    axes.set_xlim(0.8 * spreads.min(), 1.25 * spreads.max())
     axes.set_ylim(-0.03, 1.03)
     axes.set_xlabel("spread of the false logits, as a share of the true one's lead (log scale)")
     axes.set_ylabel(f"accuracy at epsilon {EPSILON:g}")
