@@ -72,7 +72,10 @@ def verdict(*claim_ids: str, profile: str = "quick") -> Markdown:
             "",
         ]
         if claim.networks:
-            lines += [f"Not tested where a network that the rule compares ends training below an accuracy of {LEAST:g}.", ""]
+            lines += [
+                f"Not tested where a network that the rule compares ends training below an accuracy of {LEAST:g}.",
+                "",
+            ]
         if get_profile(profile).scratch:
             lines.append(f"- `{profile}` runs only show that the chapter executes: they set no verdict.")
         else:

@@ -271,6 +271,25 @@ KINDS = (
         "share",
         0.2,
     ),
+    Kind("value that the validation images chose", {"tuned": "value taken"}, "ignored"),
+    Kind(
+        "accuracy on validation images",
+        {"validation": "worst case on validation images{at}", "validation_clean": "accuracy on validation images{at}"},
+        "share",
+        0.1,
+    ),
+    Kind(
+        "size of the answers",
+        {
+            "clean_margin_median": "margin",
+            "logit_norm_median": "norm of the centred logits",
+            "linear_radius_median": "margin over its slope",
+            "relative_spread_median": "spread of the false logits over the true one's lead",
+        },
+        "relative",
+        0.5,
+    ),
+    Kind("entropy in nats", {"non_me_mean": "non-ME"}, "absolute", 0.15),
     Kind(
         "shares of images under attack",
         {
@@ -294,6 +313,10 @@ KINDS = (
             "dlr": "PGD, DLR{at}",
             "margin": "PGD-20, margin{at}",
             "targeted": "targeted PGD{at}",
+            "true_logit": "PGD, true logit{at}",
+            "random_logit": "PGD, logit of a random class{at}",
+            "target_logit": "PGD, logit of every class{at}",
+            "true_logit_runs_#": "PGD, true logit, {number} runs",
             "transfer": "transfer{at}",
             "transfer_only": "only transfer{at}",
             "square": "Square{at}",

@@ -24,6 +24,7 @@ __all__ = [
     "Constant",
     "Cost",
     "Detection",
+    "Family",
     "Objectives",
     "Profile",
     "Stress",
@@ -140,6 +141,34 @@ class Zoo:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Family:
+    """Numbers of ``family``, by the names its specifications use; ``updates`` and ``batch`` are those of its networks.
+
+    Attributes:
+        updates: Of every training.
+        batch: Images per update.
+        images: Test images attacked.
+        validation_images: Held-out images on which a weight is chosen.
+        epsilon: L-inf budget at which every attack runs, that of the claims.
+        others: Larger budgets, for three attacks only; the last one is that of the published numbers of guided
+            complement entropy.
+        steps: Of each gradient attack.
+        queries: Of Square.
+        temperatures: What the logits are divided by.
+    """
+
+    updates: int = 720
+    batch: int = 64
+    images: int = 100
+    validation_images: int = 100
+    epsilon: float = 0.05
+    others: tuple[float, ...] = (0.1, 0.2)
+    steps: int = 20
+    queries: int = 200
+    temperatures: tuple[float, ...] = (1.0, 100.0)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Objectives:
     """The networks of the RCE chapters, each trained under CE, RCE and DRS.
 
@@ -188,7 +217,7 @@ class Profile:
         stressed: Those of them whose networks get the strongest attacks.
         resnet: Options of the ResNets among them.
         objectives: Networks of the RCE chapters.
-        anatomy, cost, stress, theory, detection, constant, whitebox, zoo: Numbers of one experiment.
+        anatomy, cost, stress, theory, detection, constant, whitebox, zoo, family: Numbers of one experiment.
     """
 
     name: str
@@ -218,6 +247,7 @@ class Profile:
     constant: Constant = field(default_factory=Constant)
     whitebox: WhiteBox = field(default_factory=WhiteBox)
     zoo: Zoo = field(default_factory=Zoo)
+    family: Family = field(default_factory=Family)
 
 
 CURVE = (0.0, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2)
@@ -261,6 +291,7 @@ SMOKE = Profile(
         subjects=("CE network", "PGD", "k-WTA", "softmax", "rounding", "wrong sign"),
         minutes=0.01,
     ),
+    family=Family(updates=40, images=16, validation_images=16, steps=3, queries=10),
 )
 QUICK = Profile(
     name="quick",
@@ -320,6 +351,7 @@ PAPER = Profile(
     stress=Stress(curve_images=500, steps=100, step_curve=(10, 50, 100, 1000), queries=5000),
     detection=Detection(max_iterations=1000),
     whitebox=WhiteBox(max_iterations=1000),
+    family=Family(updates=20_000, batch=128, images=1000, validation_images=1000, steps=100, queries=5000),
 )
 
 PROFILES: dict[str, Profile] = {profile.name: profile for profile in (SMOKE, QUICK, RESEEDED, PAPER)}

@@ -23,6 +23,8 @@ SWEPT = ("fgsm", "bim", "ilcm", "jsma")
 EVADING = ("fgsm@0.1", "bim@0.1", "ilcm@0.1", "jsma@0.1", "cw", "cw_hc")
 DETECTORS = ("confidence", "non_me", "k_density")
 NOT, PARTLY, YES = "not reproduced", "partly reproduced", "reproduced"
+OPEN = "undecided"
+WORST = "strong_worst@0.05"
 Make = Callable[[float], pd.DataFrame]
 
 
@@ -223,6 +225,32 @@ def zoo(caught: float, alarmed: float) -> pd.DataFrame:
     return pd.DataFrame(broken + healthy)
 
 
+def related(members: dict[str, dict[str, float]], fits: float = 1.0) -> pd.DataFrame:
+    """Networks of the family, all trained out unless told otherwise."""
+    return variants(**{name: {"train_accuracy": fits} | v for name, v in members.items()})
+
+
+def worst(claim: str, ours: str, base: str, at: float, below: str = NOT, above: str = YES) -> Case:
+    """A difference of two members of the family in the worst case; another budget says otherwise."""
+
+    def frame(x: float) -> pd.DataFrame:
+        return related({base: {WORST: 0.3, "margin@0.05": 0.2}, ours: {WORST: 0.3 + x, "margin@0.05": 0.2 - x}})
+
+    return Case(claim, at, frame, below, above, f"{ours} and {base}")
+
+
+def rungs(first: float, second: float, fits: float = 1.0) -> pd.DataFrame:
+    """The two falls of the ladder on MMC networks; those with random centres say otherwise."""
+    low = {"ce@0.05": 0.4 + first, "true_logit@0.05": 0.4, "true_logit_runs_9": 0.2 + second, "target_logit@0.05": 0.2}
+    return related({"mmc": low, "mmc-random": dict.fromkeys(low, 0.5)}, fits)
+
+
+def masked(x: float) -> pd.DataFrame:
+    """How far cross-entropy lies above the worst case: 0.2 at norm 1, x more at norm 30."""
+    small, large = ({"ce@0.05": 0.5, WORST: 0.3 - y, "ce@0.1": 0.9 - y} for y in (0.0, x))
+    return related({"mmc-1": small, "mmc-30": large})
+
+
 CASES = (
     Case("A0", 0.5, shift, NOT, YES, "share of rises"),
     Case("A1", -0.7, population, YES, PARTLY, "r"),
@@ -276,6 +304,33 @@ CASES = (
     Case("C6", 9.0, lambda x: zoo(x, 0), PARTLY, YES, "of ten caught"),
     Case("C6", 8.0, lambda x: zoo(x, 0), NOT, PARTLY, "of ten caught"),
     Case("C6", 2.0, lambda x: zoo(10, x), YES, NOT, "of thirty with an alarm"),
+    worst("R1", "drs", "gce", 0.0, YES, NOT),
+    Case(
+        "R1",
+        0.95,
+        lambda x: related({"drs": {WORST: 0.1}, "gce": {WORST: 0.2}}, x),
+        OPEN,
+        YES,
+        "fit",
+    ),
+    *(
+        Case(
+            "R2a",
+            at,
+            lambda x: related({"mmc": {"accuracy": 0.9 + x}, "ce": {"accuracy": 0.9}}),
+            low,
+            high,
+            "half a point",
+        )
+        for at, low, high in ((-0.005, NOT, YES), (0.005, YES, NOT))
+    ),
+    Case("R2b", 0.0, lambda x: rungs(x, 0.1), PARTLY, YES, "from cross-entropy"),
+    Case("R2b", 0.0, lambda x: rungs(0.1, x), PARTLY, YES, "to every target"),
+    Case("R2b", 0.0, lambda x: rungs(x, -0.1), NOT, PARTLY, "one rung only"),
+    Case("R2b", 0.95, lambda x: rungs(0.1, 0.1, x), OPEN, YES, "fit"),
+    worst("R2c", "mmc", "ce", 0.0),
+    worst("R2d", "mmc", "mmc-random", 0.0),
+    Case("R2e", 0.0, masked, NOT, YES, "masking"),
 )
 
 
@@ -302,6 +357,43 @@ def test_the_whole_interval_must_be_on_the_side_of_the_claim() -> None:
         frame.loc[last, column] += np.array([0.0, -0.09, 0.09])
         assert CLAIMS[claim].judge(make).verdict == YES, claim
         assert CLAIMS[claim].judge(frame).verdict == "undecided", claim
+
+
+def test_no_more_than_another_ends_at_five_points() -> None:
+    """Three seeds whose interval straddles 0, is 0.08 wide, and ends a hair below and above 0.05."""
+    apart = 0.04 * np.sqrt(3) / 4.302652729696142  # Student's quantile for three values
+    for end, verdict in ((0.05 - HAIR, YES), (0.05 + HAIR, OPEN)):
+        frame = related({"drs": {WORST: 0.3 + end - 0.04}, "gce": {WORST: 0.3}})
+        frame.loc[frame["variant"] == "drs", WORST] += np.array([0.0, -apart, apart])
+        judged = CLAIMS["R1"].judge(frame)
+        assert (judged.low, judged.high) == pytest.approx((end - 0.08, end))
+        assert judged.verdict == verdict
+
+
+def test_equal_accuracy_is_undecided_where_the_interval_crosses_half_a_point() -> None:
+    frame = related({"mmc": {"accuracy": 0.9}, "ce": {"accuracy": 0.9}})
+    frame.loc[frame["variant"] == "mmc", "accuracy"] += np.array([0.0, -0.01, 0.01])
+    assert CLAIMS["R2a"].judge(frame).verdict == OPEN
+
+
+def test_a_member_that_diverged_leaves_its_seed_out() -> None:
+    frame = related({"ce": {WORST: 0.1}, "mmc": {WORST: 0.4}})
+    lost = (frame["variant"] == "mmc") & (frame["network.seed"] == 2)
+    frame.loc[lost, WORST] = np.nan
+    judged = CLAIMS["R2c"].judge(frame)
+    assert (judged.verdict, judged.n) == (YES, 2)
+    assert judged.estimate == pytest.approx(0.3)
+    frame.loc[frame["variant"] == "mmc", WORST] = np.nan
+    assert CLAIMS["R2c"].judge(frame).verdict == "no records"
+    assert CLAIMS["R2c"].judge(frame[frame["variant"] == "ce"]).verdict == "no records"
+
+
+def test_a_loss_that_was_not_trained_out_gets_no_verdict() -> None:
+    frame = related({"ce": {WORST: 0.1}, "mmc": {WORST: 0.4}})
+    frame.loc[frame["variant"] == "mmc", "train_accuracy"] = 0.9
+    judged = CLAIMS["R2c"].judge(frame)
+    assert judged.verdict == OPEN
+    assert judged.detail.endswith("; not trained out: mmc 90.0%")
 
 
 def test_every_claim_has_a_case() -> None:

@@ -18,6 +18,9 @@ COLOURS = {
     "confidence-penalty": "#E69F00",
     "logit-squeezing": "#56B4E9",
     "adversarial": "#444444",
+    "gce": "#882255",
+    "std": "#999933",
+    "mmc": "#332288",
 }
 """Colour of each loss; everything else is grey."""
 
@@ -29,6 +32,9 @@ NAMES = {
     "confidence-penalty": "confidence penalty",
     "logit-squeezing": "logit squeezing",
     "adversarial": "adversarial training",
+    "gce": "GCE",
+    "std": "STD",
+    "mmc": "MMC",
 }
 """Losses as the text calls them."""
 _BY_NAME = {name: COLOURS[loss] for loss, name in NAMES.items()}

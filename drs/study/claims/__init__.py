@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from drs.errors import pick
-from drs.study.claims import drs, evaluation, rce
+from drs.study.claims import drs, evaluation, family, rce
 from drs.study.claims.base import Claim, Finding, Judgement, no_records
 from drs.study.claims.gate import gated
 from drs.study.plan import Scale, plan
@@ -25,6 +25,7 @@ _CHAPTERS = (
     ),
     (rce.B0, rce.B1, rce.B2, rce.B3A, rce.B3B, rce.B4, rce.B5, rce.B6, rce.B7, rce.B8, rce.B9, rce.B10),
     (evaluation.C4, evaluation.C5),
+    (family.R1, family.R2A, family.R2B, family.R2C, family.R2D, family.R2E),
 )
 CLAIMS: dict[str, Claim] = {claim.id: claim for part in _CHAPTERS for claim in part}
 """Every claim by its id, as the chapters come."""

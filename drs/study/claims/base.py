@@ -72,7 +72,7 @@ class Claim:
     """A claim and its rule.
 
     Attributes:
-        id: A1 ... for DRS, B1 ... for RCE, C1 ... for what is ours.
+        id: A1 ... for DRS, B1 ... for RCE, C1 ... for what is ours, R1 ... for related methods.
         source: Which paper claims it, or that it is ours.
         statement: The claim in one sentence.
         published: What the paper gives, with ``{}`` in place of each of ``quotes``; empty for a claim of ours.

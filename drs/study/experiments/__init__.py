@@ -34,6 +34,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         _experiment("constant", 1, "accuracy against the constant c of C&W", grids.constant),
         _experiment("whitebox", 2, "attackers who know the detector, and their transfer", grids.whitebox),
         _experiment("zoo", 1, "which alarm catches which broken defence and which broken attack", grids.zoo),
+        _experiment("family", 1, "related losses at equal updates, and what attacks an MMC network", grids.family),
     )
 }
 """Every experiment by name, in the order of the book."""

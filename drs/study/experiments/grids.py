@@ -11,6 +11,8 @@ from dataclasses import asdict
 from drs.study.experiments.base import Spec
 from drs.study.experiments.networks import (
     OBJECTIVES,
+    TUNED,
+    family_networks,
     first_architecture,
     member,
     objective,
@@ -37,6 +39,7 @@ __all__ = [
     "correlation",
     "cost",
     "detection",
+    "family",
     "losses",
     "stress",
     "theory",
@@ -221,4 +224,17 @@ def zoo(profile: Profile, dataset: str) -> list[Spec]:
         for kind, subject, variant, seeds in subjects
         if numbers.subjects is None or subject in numbers.subjects
         for seed in seeds
+    ]
+
+
+def family(profile: Profile, dataset: str) -> list[Spec]:
+    """Every member of the family at every seed. ``tried`` are the values of the loss's option ``option`` that a tuned
+    member chooses from. On networks of a ``ladder`` the costly attacks have an accuracy of their own."""
+    numbers = asdict(profile.family)
+    del numbers["updates"], numbers["batch"]  # they are in the network
+    return [
+        {"variant": name, "network": network.as_dict(), "ladder": network.model == "mmc", **numbers}
+        | ({"option": TUNED[name][0], "tried": list(TUNED[name][1])} if name in TUNED else {})
+        for seed in profile.seeds
+        for name, network in family_networks(profile, dataset, seed).items()
     ]

@@ -1,4 +1,5 @@
-"""Which networks the experiments train: the variants of the loss, the RCE chapters' objectives, the population."""
+"""Which networks the experiments train: the variants of the loss, the RCE chapters' objectives, the population, the
+family of related losses."""
 
 from __future__ import annotations
 
@@ -15,7 +16,9 @@ from drs.training.spec import TrainingSpec
 __all__ = [
     "MAIN",
     "OBJECTIVES",
+    "TUNED",
     "WEIGHTS",
+    "family_networks",
     "first_architecture",
     "is_colour",
     "member",
@@ -29,6 +32,11 @@ __all__ = [
 MAIN = ("ce", "drs")
 WEIGHTS = (0.0064, 0.064, 0.64, 6.4, 64.0)
 OBJECTIVES = ("ce", "rce", "drs")
+TUNED = {"drs": ("weight", (0.16, 0.64, 2.56)), "gce": ("alpha", (1 / 6, 1 / 3, 2 / 3))}
+"""Losses of the family whose one number is chosen on validation images: its name, and as many values for each, with
+the published one in the middle."""
+CENTRES = {"mmc": 10, "mmc-1": 1, "mmc-30": 30}
+"""Norms of the simplex's centres, C_MM; 10 is the published one."""
 
 
 def _drs(**options: Any) -> dict[str, Any]:
@@ -128,6 +136,28 @@ def objective_networks(profile: Profile, dataset: str) -> list[TrainingSpec]:
     if numbers.second is not None and (numbers.second_in_colour or not colour):
         bases.append(replace(base, **numbers.second))
     return [objective(profile, each, loss) for each in bases for loss in OBJECTIVES]
+
+
+def family_networks(profile: Profile, dataset: str, seed: int) -> dict[str, TrainingSpec]:
+    """One network per member of the family, by name, after as many updates each; the tuned ones at the published value.
+
+    The learning rate of MMC is 0.2 over the norm of its centres, at most 0.1: 0.02 at the published norm, which is the
+    published code's 0.01 for twice the loss. ``mmc-random`` has centres of the same norm in directions drawn from the
+    network's seed.
+    """
+    numbers = profile.family
+    base = TrainingSpec(dataset=dataset, train_size=profile.train_size, steps=numbers.updates, seed=seed)
+    base = replace(base, batch_size=numbers.batch)
+    smoothed = replace(base, loss="label_smoothing", loss_options={"smoothing": 0.1})
+    found = {"ce": base, "label-smoothing": smoothed, "rce": replace(base, loss="rce")}
+    for loss, (option, (_, published, _)) in TUNED.items():
+        found[loss] = replace(base, loss=loss, loss_options={option: published})
+    found["std"] = replace(base, loss="std", loss_options={"weight": 1.0})
+    for name, norm in CENTRES.items():
+        rate = min(0.1, 0.2 / norm)
+        found[name] = replace(base, loss="mmc", model="mmc", model_options={"scale": norm}, learning_rate=rate)
+    simplex = found["mmc"]
+    return found | {"mmc-random": replace(simplex, model_options={**simplex.model_options, "centre_seed": seed})}
 
 
 def first_architecture(profile: Profile, dataset: str) -> list[TrainingSpec]:
