@@ -21,11 +21,14 @@ __all__ = [
     "RESEEDED",
     "SMOKE",
     "Anatomy",
+    "Captions",
     "Constant",
     "Cost",
+    "DensityScaled",
     "Detection",
     "Objectives",
     "Profile",
+    "SelfRestrained",
     "Stress",
     "Theory",
     "WhiteBox",
@@ -116,6 +119,51 @@ class WhiteBox:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Captions:
+    """Numbers of ``captions``, by the names its specifications use; ``repeats`` counts its seeds.
+
+    Seeds count up from the profile's first one. BIM takes ``step_size`` at each of ten steps, within ``epsilon``.
+    """
+
+    repeats: int = 5
+    training_images: int = 2500
+    images: int = 300
+    steps: int = 500
+    batch: int = 50
+    epsilon: float = 0.2
+    step_size: float = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class DensityScaled:
+    """Numbers of ``density``, by the names its specifications use; ``repeats`` counts its seeds.
+
+    ``steps`` are updates of the network on digits, ``moons_steps`` of that on two moons, ``flow_steps`` of the density
+    and ``head_steps`` of the head on scaled logits.
+    """
+
+    repeats: int = 5
+    images: int = 1000
+    steps: int = 540
+    flow_steps: int = 600
+    head_steps: int = 300
+    moons_steps: int = 400
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelfRestrained:
+    """Numbers of ``restrained``, by the names its specifications use; ``repeats`` counts its seeds.
+
+    ``steps`` are updates under each loss, ``embedding_steps`` of the network that embeds digits.
+    """
+
+    repeats: int = 5
+    steps: int = 300
+    batch: int = 256
+    embedding_steps: int = 400
+
+
+@dataclass(frozen=True, kw_only=True)
 class Objectives:
     """The networks of the RCE chapters, each trained under CE, RCE and DRS.
 
@@ -162,6 +210,7 @@ class Profile:
         resnet: Options of the ResNets among them.
         objectives: Networks of the RCE chapters.
         anatomy, cost, stress, theory, detection, constant, whitebox: Numbers of one experiment.
+        captions, density, restrained: The same, of the related methods.
     """
 
     name: str
@@ -190,6 +239,9 @@ class Profile:
     detection: Detection = field(default_factory=Detection)
     constant: Constant = field(default_factory=Constant)
     whitebox: WhiteBox = field(default_factory=WhiteBox)
+    captions: Captions = field(default_factory=Captions)
+    density: DensityScaled = field(default_factory=DensityScaled)
+    restrained: SelfRestrained = field(default_factory=SelfRestrained)
 
 
 CURVE = (0.0, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2)
@@ -225,6 +277,9 @@ SMOKE = Profile(
     detection=Detection(epsilons=(0.1, 0.2), jsma_steps=5, search_steps=2, max_iterations=20),
     constant=Constant(constants=(1.0, 100.0), max_iterations=10),
     whitebox=WhiteBox(images=16, steps=5, search_steps=2, first_iterations=20, max_iterations=20),
+    captions=Captions(repeats=1, training_images=400, images=16, steps=30),
+    density=DensityScaled(repeats=1, images=100, steps=20, flow_steps=20, head_steps=10, moons_steps=20),
+    restrained=SelfRestrained(repeats=1, steps=10, embedding_steps=20),
 )
 QUICK = Profile(
     name="quick",
@@ -281,6 +336,9 @@ PAPER = Profile(
     stress=Stress(curve_images=500, steps=100, step_curve=(10, 50, 100, 1000), queries=5000),
     detection=Detection(max_iterations=1000),
     whitebox=WhiteBox(max_iterations=1000),
+    captions=Captions(repeats=10, training_images=3500, images=1000, steps=4000),
+    density=DensityScaled(repeats=10, steps=2300, flow_steps=3000, head_steps=1000, moons_steps=2000),
+    restrained=SelfRestrained(repeats=10, steps=3000, batch=512, embedding_steps=2300),
 )
 
 PROFILES: dict[str, Profile] = {profile.name: profile for profile in (SMOKE, QUICK, RESEEDED, PAPER)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from drs.errors import pick
-from drs.study.experiments import grids
+from drs.study.experiments import grids, related
 from drs.study.experiments.base import Context, Experiment, Grid, Outcome, Spec
 
 
@@ -33,6 +33,9 @@ EXPERIMENTS: dict[str, Experiment] = {
         _experiment("detection", 2, "the thresholding test behind CE, RCE and DRS networks", grids.detection),
         _experiment("constant", 1, "accuracy against the constant c of C&W", grids.constant),
         _experiment("whitebox", 2, "attackers who know the detector, and their transfer", grids.whitebox),
+        _experiment("captions", 1, "PRSL: captions of digits under attack, word overlap by steps", related.captions),
+        _experiment("density", 1, "Density-Softmax: calibration under shift, and two moons", related.density),
+        _experiment("restrained", 1, "self-restrained triplet loss: verification of masked images", related.restrained),
     )
 }
 """Every experiment by name, in the order of the book."""
