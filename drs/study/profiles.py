@@ -127,8 +127,8 @@ class Captions:
 
     repeats: int = 5
     training_images: int = 2500
-    images: int = 300
-    steps: int = 500
+    images: int = 200
+    steps: int = 400
     batch: int = 50
     epsilon: float = 0.2
     step_size: float = 0.02
