@@ -27,6 +27,7 @@ __all__ = [
     "moons",
     "penalised",
     "scaled",
+    "trainings",
     "verification",
     "verified",
 ]
@@ -36,7 +37,6 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#444444", "#5
 CAPTIONERS = {
     "ce": "CE",
     "prs-0.001": "PRSL, 0.001",
-    "prs-0.01": "PRSL, 0.01",
     "prs-0.1": "PRSL, 0.1",
     "classes-0.001": "over classes, 0.001",
     "classes-0.1": "over classes, 0.1",
@@ -99,7 +99,7 @@ def captions(frame: pd.DataFrame) -> Figured:
             axes.set_ylim(0, 1.02)
         else:
             for number, (loss, line) in enumerate(each(part, "loss"), start=1):
-                at = line["steps"] * (1 + 0.035 * (number - 3))
+                at = line["steps"] * (1 + 0.04 * (number - 2.5))
                 axes.plot(at, line["overlap"], "o", markersize=4, color=COLOURS[number], label=loss)
                 axes.vlines(at, line["from"], line["to"], color=COLOURS[number], linewidth=1.2)
             axes.axhline(0.0, color="#999999", linewidth=0.8)
@@ -255,3 +255,18 @@ def verified(frame: pd.DataFrame, data: str) -> pd.DataFrame:
         "impostor": "I-mean",
     }
     return _by_arm(frame[frame["dataset"] == data], EMBEDDINGS, heads)
+
+
+def trainings(frame: pd.DataFrame) -> pd.DataFrame:
+    """The loss of every training of ``restrained`` over its first and last updates, and how often SRT was restrained.
+
+    The table has one row per data set; mean and interval over seeds.
+    """
+    shown = {
+        f"train_loss_{end}.{loss}": f"{EMBEDDINGS[loss]}, {said}"
+        for loss in ("triplet", "srt", "pull")
+        for end, said in (("before", "first"), ("after", "last"))
+    }
+    shown |= {"restrained_batches": "restrained batches", "train_accuracy": "accuracy of what embeds digits"}
+    named = frame.assign(dataset=frame["dataset"].map(DATA)).rename(columns=shown)
+    return over_seeds(named, "dataset", list(shown.values()))

@@ -69,7 +69,7 @@ CLEAN = 0.03
 NO_OVERLAP = 0.02
 """A gain in word overlap that is surely below this counts as none."""
 PUBLISHED = "prs-0.001"
-LARGER = ("prs-0.01", "prs-0.1")
+LARGER = "prs-0.1"
 OVER_CLASSES = ("classes-0.001", "classes-0.1")
 
 
@@ -92,9 +92,9 @@ def judge_captions(frame: pd.DataFrame) -> Judgement:
         ours, base = (of_seeds(frame[frame["variant"] == v], "caption_exact") for v in (variant, "ce"))
         return paired_difference(ours, base).low > -CLEAN
 
-    few = {variant: change(variant, FEW) for variant in (PUBLISHED, *LARGER, *OVER_CLASSES)}
+    few = {variant: change(variant, FEW) for variant in (PUBLISHED, LARGER, *OVER_CLASSES)}
     last = change(PUBLISHED, (LAST,))
-    gains = [variant for variant in (PUBLISHED, *LARGER) if few[variant].low > 0 and keeps_captions(variant)]
+    gains = [variant for variant in (PUBLISHED, LARGER) if few[variant].low > 0 and keeps_captions(variant)]
     verdict: VerdictName
     if PUBLISHED in gains and last.low > 0:
         verdict = "reproduced"
@@ -120,7 +120,7 @@ R3 = Claim(
     "of three losses attacked; intervals are 95% t intervals over seeds of the paired difference to CE. Reproduced if "
     f"at the published weight, 0.001, and window, 0 to 4, the interval lies above 0, and after {LAST} steps too, and "
     f"that of the share of right clean captions lies above {-CLEAN:g}; partly if the gain is gone after {LAST} steps, "
-    f"or is there only at a weight of 0.01 or 0.1; not if the interval at 0.001 ends below {NO_OVERLAP:g}; undecided "
+    f"or is there only at a weight of 0.1; not if the interval at 0.001 ends below {NO_OVERLAP:g}; undecided "
     f"otherwise, and where a captioner has fewer than {CAPTIONED:g} of the clean captions right or a gradient of zero "
     "changes a caption. Shown beside it: the same loss over the classes of each token.",
     "captions",

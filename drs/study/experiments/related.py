@@ -14,7 +14,6 @@ DIGITS = "mnist5k"
 RECENTRALISED: dict[str, Spec] = {
     "ce": {"penalty": 0.0},
     "prs-0.001": {"penalty": 1e-3},
-    "prs-0.01": {"penalty": 1e-2},
     "prs-0.1": {"penalty": 0.1},
     "classes-0.001": {"penalty": 1e-3, "across": "classes"},
     "classes-0.1": {"penalty": 0.1, "across": "classes"},
