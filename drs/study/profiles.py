@@ -142,7 +142,7 @@ class DensityScaled:
     and ``head_steps`` of the head on scaled logits.
     """
 
-    repeats: int = 5
+    repeats: int = 3
     images: int = 1000
     steps: int = 540
     flow_steps: int = 600
