@@ -79,6 +79,9 @@ def test_calibration_is_that_of_the_networks_with_penalty_from_no_angle_up() -> 
     assert table.index.tolist() == ["plain softmax, no penalty", *related.ARMS.values()]
     assert table["NLL, shifted"].tolist()[:3] == ["2.000", "20.000", "40.000"]
     assert table.loc["Density-Softmax", "ECE, clean"] == "6.000"
+    apart = related.shifts(scaled()).loc["plain softmax"]
+    # two rotations, 10 + 15 and 10 + 30, and seven others; their mean is 20
+    assert list(apart) == ["32.500", f"{(9 * 20 - 65) / 7:.3f}", "2"]
 
 
 def test_moons_are_drawn_as_they_lie() -> None:

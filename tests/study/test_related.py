@@ -11,10 +11,12 @@ import torch
 
 from drs.family.density_softmax import DensitySoftmax
 from drs.family.recentralised import recentralised_loss
-from drs.study.claims import CLAIMS
+from drs.pages.chapter import provenance
+from drs.study.claims import CLAIMS, finding
 from drs.study.experiments import Context, captions, density, related, restrained
 from drs.study.plan import plan
 from drs.study.profiles import PROFILES
+from drs.study.results import Results
 from drs.training.datasets import Split
 from drs.training.models import Network, build_model
 from tests.study.test_thresholds import calibrated, captioned, on_moons, verified
@@ -370,3 +372,10 @@ def test_the_controls_of_a_claim_are_said() -> None:
     assert "constant 1.000, retrained 1.000, temperature 1.000, oracle 1.000" in judged.detail
     assert judged.n == 3
     assert judged.estimate == pytest.approx(0.1)
+
+
+def test_seeds_and_data_of_a_run_without_a_network_are_said() -> None:
+    found = finding("R5a", "quick")
+    assert (found.seeds, found.dataset) == (5, "mnist5k, synthetic")
+    said = provenance(Results().records("restrained", "quick"), "quick").data
+    assert "10 runs; data mnist5k, synthetic; seeds 0 to 4 (5)" in said

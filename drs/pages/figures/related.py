@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from drs.pages.figures import style
 from drs.pages.figures.figured import Figured, each, interval
 from drs.pages.tables import over_seeds
-from drs.study.experiments.related import DIGITS
+from drs.study.experiments.related import CONTRASTS, DIGITS, NOISES
 from drs.study.metrics import column, columns
 from drs.study.records import Record
 
@@ -27,6 +27,7 @@ __all__ = [
     "moons",
     "penalised",
     "scaled",
+    "shifts",
     "trainings",
     "verification",
     "verified",
@@ -64,6 +65,8 @@ EMBEDDINGS = {
 """Probes of the verification: what was done to the embedding of the masked image."""
 DATA = {"synthetic": "synthetic embeddings", DIGITS: "digits, classes as identities"}
 """Data of the verification, as the text calls them."""
+SHOWN_POINTS = 100
+"""Training points drawn on a map of two moons: more would make a heavy file."""
 
 
 def _lines(axes: Axes, frame: pd.DataFrame, x: str, y: str, series: str) -> None:
@@ -167,6 +170,21 @@ def scaled(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([first, _by_arm(penalised(frame), ARMS, heads)])
 
 
+def shifts(frame: pd.DataFrame) -> pd.DataFrame:
+    """NLL under rotation and under noise and contrast apart, networks with gradient penalty, over seeds.
+
+    A record holds the mean over all shifts and each rotation: the other part is what the mean leaves.
+    """
+    rows, parts, others = penalised(frame), [], len(NOISES) + len(CONTRASTS)
+    for arm, said in ARMS.items():
+        turned = rows[list(columns(rows, "nll_rotation", attack=arm))]
+        total = rows[column("nll_shift", attack=arm)] * (turned.shape[1] + others)
+        rest = (total - turned.sum(axis=1)) / others
+        found = {"arm": said, "NLL, rotation": turned.mean(axis=1), "NLL, noise and contrast": rest}
+        parts.append(pd.DataFrame(found))
+    return over_seeds(pd.concat(parts), "arm", ["NLL, rotation", "NLL, noise and contrast"])
+
+
 def calibration(
     frame: pd.DataFrame, arms: Sequence[str] = ("plain", "temperature", "oracle", "constant", "interval")
 ) -> Figured:
@@ -199,7 +217,7 @@ def moons(record: Record, frame: pd.DataFrame) -> Figured:
         record: Of two moons, with its arrays.
         frame: Of ``density``: the table beside the figure is over its seeds.
     """
-    points, classes = record.arrays["points"], record.arrays["classes"]
+    points, classes = (record.arrays[name][:SHOWN_POINTS] for name in ("points", "classes"))
     every = frame[frame["kind"] == "moons"]
     figure = Figure(figsize=(9.6, 3.0), layout="constrained")
     rows, shown = [], None
