@@ -47,6 +47,12 @@ def test_captions_are_drawn_with_their_difference_to_ce_of_the_same_seed() -> No
     assert table.index.tolist() == list(related.CAPTIONERS.values())
     assert table.loc["CE", "clean captions right"] == "0.900"
     assert table.columns[-1] == "seeds"
+    frame = captioned()
+    frame.loc[frame["variant"] == "prs-0.001", "overlap_steps_4.trained"] = [0.55, 0.45]
+    assert related.own_loss(frame) == (
+        "PRSL at the published weight minus CE, word overlap: +0.250 [-0.385, +0.885] under 4 steps on the loss it was "
+        "trained with; +0.000 [+0.000, +0.000] under 4 steps on plain cross-entropy."
+    )
 
 
 def scaled() -> pd.DataFrame:

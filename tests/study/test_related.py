@@ -364,6 +364,15 @@ def test_a_network_that_has_not_trained_tests_no_claim(
         assert math.isnan(judged.estimate)
 
 
+def test_a_control_that_has_not_trained_does_not_close_the_claim() -> None:
+    frame = captioned(0.1)
+    frame.loc[frame["variant"] == "classes-0.1", "caption_exact"] = 0.5
+    assert CLAIMS["R3"].judge(frame).verdict == "reproduced"
+    for variant in ("ce", "prs-0.001", "prs-0.1"):
+        lost = frame.assign(caption_exact=frame["caption_exact"].mask(frame["variant"] == variant, 0.5))
+        assert CLAIMS["R3"].judge(lost).detail.startswith("not tested"), variant
+
+
 def test_the_controls_of_a_claim_are_said() -> None:
     said = CLAIMS["R3"].judge(captioned(0.1)).detail
     assert "classes-0.001 -0.100 [-0.100, -0.100]" in said

@@ -25,6 +25,7 @@ __all__ = [
     "captioners",
     "captions",
     "moons",
+    "own_loss",
     "penalised",
     "scaled",
     "shifts",
@@ -134,6 +135,27 @@ def captioners(frame: pd.DataFrame) -> pd.DataFrame:
     }
     named = frame.assign(variant=frame["variant"].map(CAPTIONERS)).rename(columns=shown)
     return over_seeds(named, "variant", list(shown.values()))
+
+
+def own_loss(frame: pd.DataFrame, steps: int = 4) -> str:
+    """What PRSL at the published weight keeps more than CE, under an attack on the trained loss and on cross-entropy.
+
+    Args:
+        frame: Of ``captions``.
+        steps: Of the attack.
+
+    Returns:
+        A sentence with two paired differences, each with its interval over seeds.
+    """
+    parts = []
+    for attack, said in (("trained", "the loss it was trained with"), ("ce", "plain cross-entropy")):
+        name = column(f"overlap_steps_{steps}", attack=attack)
+        ours, base = (
+            frame[frame["variant"] == v].sort_values("seed")[name].to_numpy(float) for v in ("prs-0.001", "ce")
+        )
+        gain = interval("overlap", ours - base)
+        parts.append(f"{gain['overlap']:+.3f} [{gain['from']:+.3f}, {gain['to']:+.3f}] under {steps} steps on {said}")
+    return f"PRSL at the published weight minus CE, word overlap: {parts[0]}; {parts[1]}."
 
 
 def _by_arm(frame: pd.DataFrame, arms: Mapping[str, str], heads: Mapping[str, str]) -> pd.DataFrame:

@@ -75,7 +75,8 @@ OVER_CLASSES = ("classes-0.001", "classes-0.1")
 
 def judge_captions(frame: pd.DataFrame) -> Judgement:
     """R3: word overlap after few steps of the worst attack, PRSL minus CE, seed by seed."""
-    right, still = frame["caption_exact"].min(), frame[column(f"overlap_steps_{LAST}", attack="zero")].min()
+    compared = frame["variant"].isin(("ce", PUBLISHED, LARGER))
+    right, still = frame[compared]["caption_exact"].min(), frame[column(f"overlap_steps_{LAST}", attack="zero")].min()
     if right < CAPTIONED:
         return _untested(frame, f"a captioner has {right:.2f} of the clean captions right")
     if still < 1.0:
@@ -121,11 +122,15 @@ R3 = Claim(
     f"at the published weight, 0.001, and window, 0 to 4, the interval lies above 0, and after {LAST} steps too, and "
     f"that of the share of right clean captions lies above {-CLEAN:g}; partly if the gain is gone after {LAST} steps, "
     f"or is there only at a weight of 0.1; not if the interval at 0.001 ends below {NO_OVERLAP:g}; undecided "
-    f"otherwise, and where a captioner has fewer than {CAPTIONED:g} of the clean captions right or a gradient of zero "
-    "changes a caption. Shown beside it: the same loss over the classes of each token.",
+    f"otherwise, and where one of the captioners compared has fewer than {CAPTIONED:g} of the clean captions right or a "
+    "gradient of zero changes a caption. Shown beside it: the same loss over the classes of each token.",
     "captions",
     "notebooks/13_sequences",
     judge_captions,
+    amended="The first version asked for that share of right captions of every captioner, the controls over the "
+    "classes too. The control at 0.1 does not reach it, so that no number would have been shown. Since then the "
+    "captioners that the rule compares must reach it. By either version R3 is undecided on the records known when "
+    "this was amended.",
 )
 
 # --- R4: Density-Softmax ---------------------------------------------------------------------------------------------
