@@ -122,8 +122,8 @@ R3 = Claim(
     f"at the published weight, 0.001, and window, 0 to 4, the interval lies above 0, and after {LAST} steps too, and "
     f"that of the share of right clean captions lies above {-CLEAN:g}; partly if the gain is gone after {LAST} steps, "
     f"or is there only at a weight of 0.1; not if the interval at 0.001 ends below {NO_OVERLAP:g}; undecided "
-    f"otherwise, and where one of the captioners compared has fewer than {CAPTIONED:g} of the clean captions right or a "
-    "gradient of zero changes a caption. Shown beside it: the same loss over the classes of each token.",
+    f"otherwise, and where one of the captioners compared has fewer than {CAPTIONED:g} of the clean captions right or "
+    "a gradient of zero changes a caption. Shown beside it: the same loss over the classes of each token.",
     "captions",
     "notebooks/13_sequences",
     judge_captions,
