@@ -140,6 +140,8 @@ def _several(values: Iterable[object]) -> str:
 def _origin(experiment: str, found: Sequence[Record], *, timed: bool) -> str:
     """One experiment of a page in a few words."""
     networks = [record.run.spec.get("network", {}) for record in found]
+    if not any(networks):  # the run itself has a seed and a data set
+        networks = [record.run.spec for record in found]
     seeds = sorted({network["seed"] for network in networks if "seed" in network})
     versions = {name: _several(r.versions.get(name) for r in found) for r in found for name in r.versions}
     parts = [

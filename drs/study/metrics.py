@@ -345,6 +345,67 @@ KINDS = (
         0.05,
     ),
     Kind("share of zero gradients", {"zero_gradient_share": "images without a gradient"}, "absolute", 0.05),
+    Kind(
+        "captions",
+        {
+            "caption_exact": "clean captions that are right",
+            "overlap_steps_#.attack": "word overlap after {number} steps, {attack}",
+            "false_std": "spread of the false logits inside a token",
+            "batch_std": "spread of their means between tokens",
+        },
+        "absolute",
+        0.1,
+    ),
+    Kind("weight of a sum over tokens", {"scaled_penalty": "weight times tokens"}, "relative", 0.1),
+    Kind(
+        "calibration of scaled logits",
+        {
+            f"{name}{shift}.attack": f"{said}{where}, {{attack}}" + ("{at}" if shift == "_rotation" else "")
+            for name, said in (("nll", "NLL"), ("ece", "ECE"), ("brier", "Brier score"), ("hits", "accuracy"))
+            for shift, where in (("", ", clean"), ("_shift", ", shifted"), ("_rotation", ", rotated"))
+        }
+        | {
+            "aupr.attack": "area under precision and recall, {attack}",
+            "scale_mean": "factor on clean images",
+            "scale_shift": "factor on shifted images",
+            "scale_low": "smallest factor",
+            "scale_high": "largest factor",
+            "distance_correlation.attack": "rank correlation of uncertainty with distance, {attack}",
+            "uncertainty.attack": "uncertainty on points like those of training, {attack}",
+        },
+        "absolute",
+        0.1,
+    ),
+    Kind(
+        "log-density of held-out features",
+        {"log_density_before": "log-density before fitting", "log_density_after": "log-density after fitting"},
+        "relative",
+        0.3,
+    ),
+    Kind("temperature", {"best_temperature.attack": "temperature, {attack}"}, "relative", 0.3),
+    Kind(
+        "verification",
+        {
+            "eer.attack": "EER, {attack}",
+            "fnmr_#.attack": "FNMR at an FMR of 1 / {number}, {attack}",
+            "genuine.attack": "mean genuine score, {attack}",
+            "impostor.attack": "mean impostor score, {attack}",
+            "restrained_batches": "share of restrained batches",
+        },
+        "absolute",
+        0.05,
+    ),
+    Kind("Fisher's ratio", {"fisher.attack": "Fisher ratio, {attack}"}, "relative", 0.3),
+    Kind(
+        "loss in training",
+        {
+            "train_loss": "loss in training",
+            "train_loss_before.attack": "loss of the first updates, {attack}",
+            "train_loss_after.attack": "loss of the last updates, {attack}",
+        },
+        "relative",
+        0.5,
+    ),
 )
 """Every kind of number. A name that is not here is refused."""
 

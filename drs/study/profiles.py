@@ -21,12 +21,15 @@ __all__ = [
     "RESEEDED",
     "SMOKE",
     "Anatomy",
+    "Captions",
     "Constant",
     "Cost",
+    "DensityScaled",
     "Detection",
     "Family",
     "Objectives",
     "Profile",
+    "SelfRestrained",
     "Stress",
     "Theory",
     "WhiteBox",
@@ -169,6 +172,51 @@ class Family:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Captions:
+    """Numbers of ``captions``, by the names its specifications use; ``repeats`` counts its seeds.
+
+    Seeds count up from the profile's first one. BIM takes ``step_size`` at each of ten steps, within ``epsilon``.
+    """
+
+    repeats: int = 5
+    training_images: int = 2500
+    images: int = 200
+    steps: int = 400
+    batch: int = 50
+    epsilon: float = 0.2
+    step_size: float = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class DensityScaled:
+    """Numbers of ``density``, by the names its specifications use; ``repeats`` counts its seeds.
+
+    ``steps`` are updates of the network on digits, ``moons_steps`` of that on two moons, ``flow_steps`` of the density
+    and ``head_steps`` of the head on scaled logits.
+    """
+
+    repeats: int = 3
+    images: int = 1000
+    steps: int = 540
+    flow_steps: int = 600
+    head_steps: int = 300
+    moons_steps: int = 400
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelfRestrained:
+    """Numbers of ``restrained``, by the names its specifications use; ``repeats`` counts its seeds.
+
+    ``steps`` are updates under each loss, ``embedding_steps`` of the network that embeds digits.
+    """
+
+    repeats: int = 5
+    steps: int = 300
+    batch: int = 256
+    embedding_steps: int = 400
+
+
+@dataclass(frozen=True, kw_only=True)
 class Objectives:
     """The networks of the RCE chapters, each trained under CE, RCE and DRS.
 
@@ -218,6 +266,7 @@ class Profile:
         resnet: Options of the ResNets among them.
         objectives: Networks of the RCE chapters.
         anatomy, cost, stress, theory, detection, constant, whitebox, zoo, family: Numbers of one experiment.
+        captions, density, restrained: The same, of the related methods.
     """
 
     name: str
@@ -248,6 +297,9 @@ class Profile:
     whitebox: WhiteBox = field(default_factory=WhiteBox)
     zoo: Zoo = field(default_factory=Zoo)
     family: Family = field(default_factory=Family)
+    captions: Captions = field(default_factory=Captions)
+    density: DensityScaled = field(default_factory=DensityScaled)
+    restrained: SelfRestrained = field(default_factory=SelfRestrained)
 
 
 CURVE = (0.0, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2)
@@ -292,6 +344,9 @@ SMOKE = Profile(
         minutes=0.01,
     ),
     family=Family(updates=40, images=16, validation_images=16, steps=3, queries=10),
+    captions=Captions(repeats=1, training_images=400, images=16, steps=30),
+    density=DensityScaled(repeats=1, images=100, steps=20, flow_steps=20, head_steps=10, moons_steps=20),
+    restrained=SelfRestrained(repeats=1, steps=10, embedding_steps=20),
 )
 QUICK = Profile(
     name="quick",
@@ -352,6 +407,9 @@ PAPER = Profile(
     detection=Detection(max_iterations=1000),
     whitebox=WhiteBox(max_iterations=1000),
     family=Family(updates=20_000, batch=128, images=1000, validation_images=1000, steps=100, queries=5000),
+    captions=Captions(repeats=10, training_images=3500, images=1000, steps=4000),
+    density=DensityScaled(repeats=10, steps=2300, flow_steps=3000, head_steps=1000, moons_steps=2000),
+    restrained=SelfRestrained(repeats=10, steps=3000, batch=512, embedding_steps=2300),
 )
 
 PROFILES: dict[str, Profile] = {profile.name: profile for profile in (SMOKE, QUICK, RESEEDED, PAPER)}

@@ -251,6 +251,60 @@ def masked(x: float) -> pd.DataFrame:
     return related({"mmc-1": small, "mmc-30": large})
 
 
+def captioned(gain: float, at: str = "prs-0.001", *, last: float = 0.1, fall: float = 0.0) -> pd.DataFrame:
+    """Captioners of three seeds; ``at`` gains overlap over CE, keeps ``last`` of it, and loses right captions."""
+    rows = []
+    for name in ("ce", "prs-0.001", "prs-0.1", "classes-0.001", "classes-0.1"):
+        few = gain if name == at else -0.1 * (name != "ce")
+        row = {"variant": name, "caption_exact": 0.9 - (fall if name == at else 0.0), "overlap_steps_10.zero": 1.0}
+        row |= {f"overlap_steps_{step}.worst": 0.3 + few for step in (1, 2, 4)}
+        row["overlap_steps_10.worst"] = 0.2 + (last if name == at else 0.0)
+        rows += [row | {"seed": seed} for seed in SEEDS]
+    return pd.DataFrame(rows)
+
+
+def calibrated(nll: float = 0.1, ece: float = 0.1, hits: float = 0.0, constant: float = 1.0) -> pd.DataFrame:
+    """Plain and scaled networks of three seeds: the falls that Density-Softmax brings, and the constant's NLL."""
+    row = {"kind": "digits", "train_accuracy": 0.99, "log_density_before": -9.0, "log_density_after": -8.0}
+    row |= {"scale_mean": 0.6, "scale_shift": 0.5}
+    for arm in ("plain", "interval", "ratio", "constant", "retrained", "temperature", "oracle"):
+        falls = (
+            {"nll": nll, "ece": ece, "hits": hits} if arm == "interval" else dict.fromkeys(("nll", "ece", "hits"), 0)
+        )
+        row |= {f"{head}_shift.{arm}": 1.0 - fall for head, fall in falls.items()}
+    row["nll_shift.constant"] = constant
+    return pd.DataFrame([row | {"gradient_penalty": weight, "seed": s} for weight in (0.0, 1e-4) for s in SEEDS])
+
+
+def on_moons(arms: tuple[str, ...], grown: float = 0.9, near: float = 0.05, plain: float = 0.0) -> pd.DataFrame:
+    """Two moons at three seeds: these arms have the given numbers, the other one passes nothing."""
+    row = {"kind": "moons", "train_accuracy": 1.0, "distance_correlation.plain": plain}
+    for arm in ("ratio", "interval"):
+        row |= {f"distance_correlation.{arm}": grown if arm in arms else -1.0}
+        row |= {f"uncertainty.{arm}": near if arm in arms else 0.25}
+    return pd.DataFrame([row | {"seed": seed} for seed in SEEDS])
+
+
+def verified(**other: float) -> pd.DataFrame:
+    """EER of three seeds on made embeddings and digits: self-restrained 0.1, the rest 0.01 above, but for ``other``."""
+    rows = []
+    for data in ("synthetic", "mnist5k"):
+        row = {"dataset": data, "restrained_batches": 0.5, "train_accuracy": 1.0, "eer.srt": 0.1}
+        row |= {f"train_loss_{end}.{loss}": x for loss in ("triplet", "srt", "pull") for end, x in ENDS.items()}
+        row |= {f"eer.{name}": 0.1 + other.get(f"{name}_{data}", 0.01) for name in ("raw", "triplet", "pull")}
+        rows += [row | {"seed": seed} for seed in SEEDS]
+    return pd.DataFrame(rows)
+
+
+def rival(name: str, fall: float) -> pd.DataFrame:
+    """One loss on one data set with so much more error than the self-restrained one."""
+    return verified(**{name: fall})
+
+
+ENDS = {"before": 2.0, "after": 1.0}
+BOTH = ("ratio", "interval")
+
+
 CASES = (
     Case("A0", 0.5, shift, NOT, YES, "share of rises"),
     Case("A1", -0.7, population, YES, PARTLY, "r"),
@@ -331,6 +385,30 @@ CASES = (
     worst("R2c", "mmc", "ce", 0.0),
     worst("R2d", "mmc", "mmc-random", 0.0),
     Case("R2e", 0.0, masked, NOT, YES, "masking"),
+    Case("R3", 0.0, captioned, NOT, YES, "overlap"),
+    Case("R3", 0.0, lambda x: captioned(0.1, last=x), PARTLY, YES, "overlap after ten steps"),
+    Case("R3", 0.0, partial(captioned, at="prs-0.1"), NOT, PARTLY, "overlap at a larger weight"),
+    Case("R3", 0.03, lambda x: captioned(0.1, fall=x), YES, OPEN, "clean captions"),
+    Case("R3", 0.02, lambda x: captioned(x, fall=0.1), NOT, OPEN, "overlap that counts as none, captions lost"),
+    Case("R4a", 0.01, lambda x: calibrated(nll=x), PARTLY, YES, "NLL"),
+    Case("R4a", 0.005, lambda x: calibrated(ece=x), PARTLY, YES, "ECE"),
+    Case("R4a", 0.01, lambda x: calibrated(nll=x, ece=0.0), NOT, PARTLY, "NLL alone"),
+    Case("R4a", 0.005, lambda x: calibrated(nll=-1.0, ece=x), NOT, PARTLY, "ECE alone"),
+    Case("R4a", 0.01, lambda x: calibrated(hits=x), YES, NOT, "accuracy"),
+    Case("R4b", 1.0 - 0.1 + 0.01, lambda x: calibrated(constant=x), NOT, YES, "constant"),
+    Case("R4c", 0.5, lambda x: on_moons(BOTH, grown=x), NOT, YES, "correlation"),
+    Case("R4c", 0.8, lambda x: on_moons(BOTH, grown=0.8, plain=x), YES, NOT, "correlation of the plain network"),
+    Case("R4c", 0.125, lambda x: on_moons(BOTH, near=x), YES, NOT, "uncertainty near the data"),
+    *(Case("R4c", 0.5, partial(on_moons, (a,)), NOT, PARTLY, f"correlation of {a} alone") for a in BOTH),
+    *(
+        Case("R5a", 0.005, partial(rival, f"{name}_{data}"), NOT, YES, f"{name} on {data}")
+        for name in ("raw", "triplet")
+        for data in ("synthetic", "mnist5k")
+    ),
+    *(
+        Case("R5b", 0.005, partial(rival, f"pull_{data}"), NOT, YES, f"pulling only on {data}")
+        for data in ("synthetic", "mnist5k")
+    ),
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from drs.errors import pick
-from drs.study.claims import drs, evaluation, family, rce
+from drs.study.claims import drs, evaluation, family, rce, related
 from drs.study.claims.base import Claim, Finding, Judgement, no_records
 from drs.study.claims.gate import gated
 from drs.study.plan import Scale, plan
@@ -26,6 +26,7 @@ _CHAPTERS = (
     (rce.B0, rce.B1, rce.B2, rce.B3A, rce.B3B, rce.B4, rce.B5, rce.B6, rce.B7, rce.B8, rce.B9, rce.B10),
     (evaluation.C4, evaluation.C5),
     (family.R1, family.R2A, family.R2B, family.R2C, family.R2D, family.R2E),
+    (related.R3, related.R4A, related.R4B, related.R4C, related.R5A, related.R5B),
 )
 CLAIMS: dict[str, Claim] = {claim.id: claim for part in _CHAPTERS for claim in part}
 """Every claim by its id, as the chapters come."""
@@ -52,8 +53,10 @@ def finding(claim_id: str, profile: str, dataset: str | None = None) -> Finding:
     frame, asked = Results().frame(claim.experiment, profile, dataset=dataset), dataset
     if len(frame) < len(plan(claim.experiment, profile, dataset=dataset)):
         return Finding(claim, profile, no_records("not run"), 0, "", "")
-    seeds = int(frame["network.seed"].nunique()) if "network.seed" in frame else 1
-    dataset = ", ".join(sorted(set(frame["network.dataset"].dropna()))) if "network.dataset" in frame else "no data"
+    trained = "network." if "network.seed" in frame else ""  # else the run itself has a seed and a data set, or none
+    seeds = int(frame[f"{trained}seed"].nunique()) if f"{trained}seed" in frame else 1
+    known = f"{trained}dataset" in frame
+    dataset = ", ".join(sorted(set(frame[f"{trained}dataset"].dropna()))) if known else "no data"
     devices = ", ".join(sorted(set(frame["device"])))
     judged = gated(claim, claim.judge(frame), profile, asked)
     return Finding(claim, profile, judged, seeds, dataset, devices)

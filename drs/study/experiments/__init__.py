@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from drs.errors import pick
-from drs.study.experiments import grids
+from drs.study.experiments import grids, related
 from drs.study.experiments.base import Context, Experiment, Grid, Outcome, Spec
 
 
@@ -35,6 +35,9 @@ EXPERIMENTS: dict[str, Experiment] = {
         _experiment("whitebox", 2, "attackers who know the detector, and their transfer", grids.whitebox),
         _experiment("zoo", 1, "which alarm catches which broken defence and which broken attack", grids.zoo),
         _experiment("family", 1, "related losses at equal updates, and what attacks an MMC network", grids.family),
+        _experiment("captions", 1, "PRSL: captions of digits under attack, word overlap by steps", related.captions),
+        _experiment("density", 1, "Density-Softmax: calibration under shift, and two moons", related.density),
+        _experiment("restrained", 1, "self-restrained triplet loss: verification of masked images", related.restrained),
     )
 }
 """Every experiment by name, in the order of the book."""
