@@ -126,6 +126,19 @@ def test_a_saturated_network_fools_cross_entropy_and_not_the_worst_case() -> Non
     assert (found["ce@0.05"], found["fgsm@0.05"], found["margin@0.05"], found["strong_worst@0.05"]) == (1, 1, 0, 0)
 
 
+class Stepped(Pixels):
+    """Its logits go up in steps, so that no gradient leads anywhere."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        means = super().forward(images)
+        return (20.0 * means).floor() / 20.0 + 0.0 * means
+
+
+def test_what_only_square_fells_is_in_the_worst_case() -> None:
+    found = attacked(Stepped(), rows((0.52, 0.46, 0.0)), torch.tensor([0]), SPEC | {"queries": 300})  # type: ignore[arg-type]
+    assert (found["white@0.05"], found["strong_worst@0.05"], found["square_only@0.05"]) == (1.0, 0.0, 1.0)
+
+
 @pytest.mark.parametrize(
     ("tried", "taken"),
     [
