@@ -77,12 +77,8 @@ def test_what_was_chosen_and_what_was_tried() -> None:
     tried = {"validation@0.16": 0.25, "validation@0.64": 0.5}
     row = network("drs", 2, tried=[0.16, 0.64], option="weight", tuned=0.64) | tried
     table = family.chosen(pd.DataFrame([row, network("ce", 0)]))
-<<<<<<< HEAD
-    assert list(table.loc["DRS, seed 2"]) == ["weight", "0.64", "0.16: 0.25, 0.64: 0.50"]
-=======
     assert table.index.tolist() == ["DRS, seed 2"]
     assert table.to_numpy().tolist() == [["weight", "0.64", "0.16: 0.25, 0.64: 0.50"]]
->>>>>>> s-family
 
 
 def test_published_numbers_stand_next_to_ours_at_the_same_budget() -> None:
