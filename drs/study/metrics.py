@@ -478,7 +478,7 @@ class Metric:
         return _FORMS[self._form()][1].format(
             number=f"{self.number:g}" if self.number is not None else "",
             detector=DETECTORS.get(self.detector, ""),
-            attack=ATTACKS.get(self.attack, self.attack),
+            attack=ATTACKS.get(self.attack, self.attack.replace("_", " ")),
             loss=LOSSES.get(self.loss, self.loss),
             at=f", {self.budget:g}" if self.budget is not None else "",
         )

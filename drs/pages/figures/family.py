@@ -40,6 +40,7 @@ _PLAIN, _WORST = column("ce", budget=EPSILON), column("strong_worst", budget=EPS
 def named(frame: pd.DataFrame, variants: Sequence[str]) -> pd.DataFrame:
     """The rows of some variants in their order, each under the name that the text gives it."""
     names = {variant: f"MMC, {said}" for variant, said in CENTRES.items() if variant != "mmc"}
+    names["std"] = style.NAMES["std-loss"]  # elsewhere the variant of DRS that takes the standard deviation
     parts = [
         frame[frame["variant"] == variant].assign(variant=names.get(variant, style.name(variant)))
         for variant in variants

@@ -19,7 +19,7 @@ COLOURS = {
     "logit-squeezing": "#56B4E9",
     "adversarial": "#444444",
     "gce": "#882255",
-    "std": "#999933",
+    "std-loss": "#999933",
     "mmc": "#332288",
 }
 """Colour of each loss; everything else is grey."""
@@ -33,7 +33,7 @@ NAMES = {
     "logit-squeezing": "logit squeezing",
     "adversarial": "adversarial training",
     "gce": "GCE",
-    "std": "STD",
+    "std-loss": "STD",
     "mmc": "MMC",
 }
 """Losses as the text calls them."""
