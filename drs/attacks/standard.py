@@ -77,7 +77,8 @@ class Standard(Attack):
 
     For an audit, of the :class:`Union` it returns: ``only_black_box.float().mean()`` is the share of ALL images that
     only the black box fells (``only_black_box`` of :class:`drs.evaluation.measurements.Measured`, with
-    ``black_box_images`` None), and ``accuracies()`` has the first member's accuracy at index 1 and the union's at index -1.
+    ``black_box_images`` None), and ``accuracies()`` has the first member's accuracy at index 1 and the union's at index
+    -1.
 
     Attributes:
         epsilon: Budget in the norm, pixels in [0, 1].
