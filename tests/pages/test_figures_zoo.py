@@ -43,6 +43,9 @@ def test_squares_stand_where_alarms_fired_and_frames_where_they_name_the_cause()
     assert sizes[1] == sizes[0] / 2
     assert np.asarray(around.get_offsets()).tolist() == [[0.0, 1.0]]
     assert len(np.asarray(around.get_facecolor())) == 0
+    unmeasured = zoo.matrix(frame(), NAMES, {"rounding": ("randomised",)}).figure.axes[0]
+    assert [label.get_text() for label in unmeasured.get_xticklabels()] == list(NAMES)
+    assert np.asarray(unmeasured.collections[-1].get_offsets()).tolist() == [[2.0, 1.0]]
     [shown] = made.tables()
     assert shown["columns"] == ["subject", "zero gradients", "black box wins"]
     assert shown["rows"] == [["CE network", "0", "0"], ["rounding", "1", "0.5"]]

@@ -46,7 +46,9 @@ def matrix(frame: pd.DataFrame, names: tuple[str, ...], named: Mapping[str, tupl
         named: The alarms that name the cause, by subject.
     """
     drawn = heard(frame, names)
-    subjects, alarms = list(dict.fromkeys(drawn["subject"])), [n for n in names if n in set(drawn["alarm"])]
+    subjects = list(dict.fromkeys(drawn["subject"]))
+    shown = set(drawn["alarm"]).union(*(named.get(subject, ()) for subject in subjects))
+    alarms = [name for name in names if name in shown]
     figure = Figure(figsize=(0.36 * len(alarms) + 2.6, 0.3 * len(subjects) + 2.0), layout="constrained")
     axes = figure.subplots()
     for _, row in drawn.iterrows():
