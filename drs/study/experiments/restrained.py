@@ -34,8 +34,7 @@ from drs.training.models import build_model, on_device
 __all__ = ["KNOWN", "LOSSES", "Pairs", "covered", "embedded_digits", "improve", "run", "synthetic", "verified"]
 
 Triplets: TypeAlias = Callable[[Tensor, Tensor, Tensor], Tensor]
-Pairs: TypeAlias = tuple[Tensor, Tensor, Tensor]
-"""Unmasked embeddings (N, D), masked ones of the same images, identities (N,)."""
+Pairs: TypeAlias = tuple[Tensor, Tensor, Tensor]  # embeddings without and with mask (N, D), identities (N,)
 LOSSES: dict[str, Triplets] = {
     "triplet": lambda a, p, n: triplet_loss(a, p, n, margin=1.0),
     "srt": lambda a, p, n: self_restrained_triplet_loss(a, p, n, margin=2.0),
