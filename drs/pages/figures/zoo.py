@@ -38,7 +38,9 @@ def heard(frame: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
 
 
 def matrix(frame: pd.DataFrame, names: tuple[str, ...], named: Mapping[str, tuple[str, ...]]) -> Figured:
-    """One row a subject, one column an alarm: the darker, the more seeds; a frame where the alarm names the cause.
+    """A row for each subject, a column for each alarm.
+
+    A filled square says that the alarm fired: the larger, the more seeds. A frame says that it names the cause.
 
     Args:
         frame: Records of the experiment ``zoo``, networks or attacks.
