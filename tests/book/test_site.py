@@ -6,6 +6,8 @@ which 'make site-report' uses too.
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -94,8 +96,8 @@ def test_tables_of_chapters_are_tables(html: Path) -> None:
 
 def test_claims_lead_to_the_chapters_that_judge_them(html: Path) -> None:
     front = (html / "book" / "intro.html").read_text()
-    rows = re.findall(r'href="\.\./(notebooks/\w+)\.html">(?:<[^>]*>)?([ABC]\d+[ab]?)<', front)
-    assert len(rows) >= 23
+    rows = re.findall(r'href="\.\./(notebooks/\w+)\.html">(?:<[^>]*>)?([ABCR]\d+[a-e]?)<', front)
+    assert len(rows) >= 36
     for page, claim in rows:
         assert re.search(rf"<strong>{claim}\. ", (html / f"{page}.html").read_text()), claim
 
@@ -107,6 +109,22 @@ def test_every_public_module_is_in_the_api_pages() -> None:
     modules = {".".join(part for part in path.parts if part != "__init__") for path in files}
     private = {name for name in modules if any(part.startswith("_") for part in name.split("."))}
     assert modules - private - named == {"drs", "drs.cli"}
+
+
+def test_every_public_function_and_class_has_its_entry_in_the_api_pages(html: Path) -> None:
+    pages = "".join(path.read_text() for path in (html / "book" / "api").glob("*.html"))
+    entries = set(re.findall(r'id="(drs\.[^"]*)"', pages))
+    lacking = []
+    for path in sorted((ROOT / "drs").rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        if parts[-1] == "__init__" or any(part.startswith("_") for part in parts) or parts[1] == "cli":
+            continue
+        module = importlib.import_module(".".join(parts))
+        for name in module.__all__:
+            if inspect.isroutine(getattr(module, name)) or inspect.isclass(getattr(module, name)):
+                homes = {".".join([*parts[:depth], name]) for depth in (len(parts), len(parts) - 1)}
+                lacking += [".".join([*parts, name])] if not homes & entries else []
+    assert lacking == []
 
 
 @in_browser

@@ -39,8 +39,9 @@ def after_napoleon(app: Sphinx, what: str, name: str, obj: Any, options: Any, li
 def exported_above(app: Sphinx, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
     """Leave out of a module what its package exports; None lets autodoc decide. ``drs`` itself has no page."""
     package = str(app.env.temp_data.get("autodoc:module", "")).rpartition(".")[0]
-    exported = getattr(sys.modules.get(package), "__all__", ()) if "." in package else ()
-    return True if what == "module" and name in exported else None
+    above = sys.modules.get(package) if "." in package else None
+    exported = name in getattr(above, "__all__", ()) and getattr(above, name, None) is obj  # not a module of that name
+    return True if what == "module" and exported else None
 
 
 def exported_home(app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: nodes.Element) -> Any:
