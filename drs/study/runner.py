@@ -7,6 +7,7 @@ the run it was at, and that run is done again.
 from __future__ import annotations
 
 import datetime
+import gc
 import math
 import multiprocessing
 import multiprocessing.connection
@@ -161,10 +162,14 @@ def _on_cluster(runs: Sequence[Run], profile: str, device: str, results: Path, s
         import distributed
     except ImportError as error:
         raise UsageError("a cluster needs the extra 'cluster': pip install 'drs[cluster]'") from error
+    client, why = None, ""
     try:
         client = distributed.Client(scheduler, timeout=CONNECT_SECONDS)
     except (OSError, TimeoutError, ValueError) as error:
-        raise UsageError(f"no Dask scheduler answers at {scheduler}: {error}") from error
+        why = str(error)
+    if client is None:
+        gc.collect()  # a half-made client closes itself when it is collected: here, not in a thread that just starts
+        raise UsageError(f"no Dask scheduler answers at {scheduler}: {why}")
     with client:
         futures = client.map(lambda run: compute(run, profile, device), list(runs), pure=False)
         try:

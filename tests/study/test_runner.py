@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import sys
 import threading
@@ -289,6 +290,7 @@ def test_a_cluster_that_is_not_there_or_fails_is_one_sentence(
     for address in ("127.0.0.1:1", "nonsense", "foo://x:1"):
         with pytest.raises(UsageError, match=f"no Dask scheduler answers at {address}: "):
             here(plan("counter", "smoke"), scheduler=address)
+        assert not [one for one in gc.get_objects() if isinstance(one, distributed.Client)]  # or it closes anywhere
     assert not folders.exists()
     counter.register(13)
     options: dict[str, Any] = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": None}
