@@ -233,7 +233,12 @@ KINDS = (
     ),
     Kind("clean error in percent", {"error_percent": "error, %"}, "absolute", 3.0),
     Kind("cross-entropy", {"cross_entropy": "cross-entropy"}, "relative", 0.3),
-    Kind("calibration error", {"calibration_error": "calibration error"}, "absolute", 0.05),
+    Kind(
+        "calibration error",
+        {"calibration_error": "calibration error", "calibration_error_after": "calibration error, tempered"},
+        "absolute",
+        0.05,
+    ),
     Kind("spread of the false logits", _spread("std_logits"), "relative", 0.3),
     Kind("its square", _spread("variance_logits"), "relative", 0.5),
     Kind(
@@ -382,7 +387,12 @@ KINDS = (
         "relative",
         0.3,
     ),
-    Kind("temperature", {"best_temperature.attack": "temperature, {attack}"}, "relative", 0.3),
+    Kind(
+        "temperature",
+        {"best_temperature": "fitted temperature", "best_temperature.attack": "temperature, {attack}"},
+        "relative",
+        0.3,
+    ),
     Kind(
         "verification",
         {

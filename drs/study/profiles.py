@@ -15,12 +15,14 @@ from drs.errors import pick
 __all__ = [
     "CURVE",
     "DEFAULT",
+    "FULL",
     "PAPER",
     "PROFILES",
     "QUICK",
     "RESEEDED",
     "SMOKE",
     "Anatomy",
+    "Architectures",
     "Captions",
     "Constant",
     "Cost",
@@ -33,6 +35,7 @@ __all__ = [
     "Stress",
     "Theory",
     "WhiteBox",
+    "Why",
     "Zoo",
     "deciding",
     "get_profile",
@@ -44,6 +47,46 @@ class Anatomy:
     """Numbers of ``anatomy``: the budget of the pictures."""
 
     epsilon: float = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architectures:
+    """Numbers of ``architectures`` and, but for the first two, of ``why``, by the names their specifications use.
+
+    Attributes:
+        names: Architectures, keys of :data:`drs.study.experiments.networks.ARCHITECTURES`.
+        seeds: How many of the profile's seeds; None for all.
+        images: Test images attacked.
+        epsilons: Budgets of the curve.
+        epsilon: Budget of Standard and of the temperatures, one of ``epsilons``.
+        temperatures: What the logits are divided by.
+        steps: Of PGD at each temperature.
+    """
+
+    names: tuple[str, ...] = ("small_conv", "lenet", "mlp", "small_conv-plain", "mlp-norm")
+    seeds: int | None = None
+    images: int = 300
+    epsilons: tuple[float, ...] = (0.0, 0.02, 0.05, 0.1, 0.2)
+    epsilon: float = 0.05
+    temperatures: tuple[float, ...] = (0.1, 1.0, 10.0, 100.0)
+    steps: int = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Why:
+    """Numbers of ``why``.
+
+    Attributes:
+        seeds: How many of the profile's seeds; None for all.
+        steps: Updates where the length is not what changes.
+        lengths: Updates where it is.
+        sizes: Training images.
+    """
+
+    seeds: int | None = None
+    steps: int = 1080
+    lengths: tuple[int, ...] = (270, 1080, 4320)
+    sizes: tuple[int, ...] = (875,)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -264,8 +307,10 @@ class Profile:
         variants: Losses compared, by their names in :func:`drs.study.experiments.networks.variants`; None for all.
         stressed: Those of them whose networks get the strongest attacks.
         resnet: Options of the ResNets among them.
+        lenet: Options of the LeNets among them.
         objectives: Networks of the RCE chapters.
-        anatomy, cost, stress, theory, detection, constant, whitebox, zoo, family: Numbers of one experiment.
+        anatomy, architectures, why, cost, stress, theory: Numbers of one experiment.
+        detection, constant, whitebox, zoo, family: The same, of later ones.
         captions, density, restrained: The same, of the related methods.
     """
 
@@ -287,8 +332,11 @@ class Profile:
     variants: tuple[str, ...] | None = None
     stressed: tuple[str, ...] = ("ce", "drs", "label-smoothing", "logit-squeezing", "rce", "adversarial")
     resnet: Mapping[str, int] = field(default_factory=lambda: {"depth": 8, "width": 8})
+    lenet: Mapping[str, int] = field(default_factory=lambda: {"width": 8})
     objectives: Objectives
     anatomy: Anatomy = field(default_factory=Anatomy)
+    architectures: Architectures = field(default_factory=Architectures)
+    why: Why = field(default_factory=Why)
     cost: Cost = field(default_factory=Cost)
     stress: Stress = field(default_factory=Stress)
     theory: Theory = field(default_factory=Theory)
@@ -320,6 +368,8 @@ SMOKE = Profile(
     stressed=("ce", "drs"),
     objectives=Objectives(training={"steps": 80}),
     anatomy=Anatomy(epsilon=0.2),
+    architectures=Architectures(names=("small_conv", "mlp"), epsilons=(0.0, 0.05), temperatures=(1.0, 10.0), steps=3),
+    why=Why(steps=40, lengths=(20, 40), sizes=(320,)),
     cost=Cost(tokens=2, loss_rounds=(2, 2, 2, 2), training_rounds=(2, 2), batch=16, resnet={"depth": 8, "width": 4}),
     stress=Stress(
         curve_images=64,
@@ -375,6 +425,29 @@ RESEEDED = replace(
     seeds=(10, 11, 12),
     master_seed=2024,
 )
+FULL = Profile(
+    name="full",
+    purpose="all of MNIST, on processors overnight",
+    decides=True,
+    dataset="mnist",
+    also_on=("cifar10-jpeg",),
+    images=1000,
+    few_images=300,
+    seeds=tuple(range(100, 110)),
+    master_seed=2025,
+    steps=2300,
+    population=120,
+    epsilons=CURVE,
+    variants=("ce", "drs", "label-smoothing", "confidence-penalty", "logit-squeezing"),
+    stressed=("ce", "drs"),
+    objectives=Objectives(
+        training={"model": "lenet", "model_options": {"width": 8}, "steps": 2300},
+        seeds=5,
+        rce={"learning_rate": 0.9, "weight_decay": 2.2e-5},
+    ),
+    architectures=Architectures(names=("small_conv", "lenet", "mlp"), images=1000),
+    why=Why(seeds=3, steps=2300, lengths=(575, 2300, 9200), sizes=(3500,)),
+)
 PAPER = Profile(
     name="paper",
     purpose="the reproduction, on a GPU",
@@ -402,6 +475,7 @@ PAPER = Profile(
         second_in_colour=False,
         target={"depth": 56},
     ),
+    architectures=Architectures(images=1000),
     cost=Cost(tokens=512, loss_rounds=(400, 200, 100, 30), training_rounds=(300, 100)),
     stress=Stress(curve_images=500, steps=100, step_curve=(10, 50, 100, 1000), queries=5000),
     detection=Detection(max_iterations=1000),
@@ -412,7 +486,7 @@ PAPER = Profile(
     restrained=SelfRestrained(repeats=10, steps=3000, batch=512, embedding_steps=2300),
 )
 
-PROFILES: dict[str, Profile] = {profile.name: profile for profile in (SMOKE, QUICK, RESEEDED, PAPER)}
+PROFILES: dict[str, Profile] = {profile.name: profile for profile in (SMOKE, QUICK, RESEEDED, FULL, PAPER)}
 """Every profile by name, weakest first. A check sets no verdict: it shows which verdicts depend on the seeds."""
 DEFAULT = QUICK.name
 """What a chapter and every command show unless they are told another."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from drs.errors import pick
-from drs.study.claims import drs, evaluation, family, rce, related
+from drs.study.claims import architectures, drs, evaluation, family, rce, related
 from drs.study.claims.base import Claim, Finding, Judgement, no_records
 from drs.study.claims.gate import gated
 from drs.study.plan import Scale, plan
@@ -15,16 +15,17 @@ _CHAPTERS = (
         evaluation.A0,
         drs.A1,
         drs.A2,
-        drs.A3,
-        drs.A4B,
+        architectures.A3,
+        architectures.A4B,
         evaluation.C1,
         drs.A4A,
-        evaluation.C2,
+        architectures.C2,
         evaluation.C3,
         evaluation.C6,
     ),
     (rce.B0, rce.B1, rce.B2, rce.B3A, rce.B3B, rce.B4, rce.B5, rce.B6, rce.B7, rce.B8, rce.B9, rce.B10),
     (evaluation.C4, evaluation.C5),
+    (architectures.C7, architectures.C8, architectures.C9, architectures.C10),
     (family.R1, family.R2A, family.R2B, family.R2C, family.R2D, family.R2E),
     (related.R3, related.R4A, related.R4B, related.R4C, related.R5A, related.R5B),
 )

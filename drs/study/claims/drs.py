@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from drs.statistics import correlate, mean_interval, partial_correlation
-from drs.study.claims.base import Claim, Judgement, Values, VerdictName, judge_difference, no_records
+from drs.statistics import correlate, partial_correlation
+from drs.study.claims.base import Claim, Judgement, Values, VerdictName, no_records
 from drs.study.metrics import column
 
 if TYPE_CHECKING:
@@ -14,20 +14,15 @@ if TYPE_CHECKING:
 __all__ = [
     "A1",
     "A2",
-    "A3",
     "A4A",
-    "A4B",
     "DRS",
     "EPSILON",
-    "HARM",
     "NETWORKS",
     "NO_SIGNIFICANT_TIME",
     "STRONG",
     "judge_accuracy_correlation",
-    "judge_clean_accuracy",
     "judge_correlation",
     "judge_cost",
-    "judge_loss",
     "of_variant",
 ]
 
@@ -114,55 +109,6 @@ A2 = Claim(
     "notebooks/02_correlation",
     judge_accuracy_correlation,
     counts="networks",
-)
-
-# --- A3 and A4b: the loss --------------------------------------------------------------------------------------------
-
-
-def judge_loss(frame: pd.DataFrame) -> Judgement:
-    """A3: area under the worst-case accuracy curve, DRS minus CE, seed by seed."""
-    ours, base = (of_variant(frame, name, column("worst_area")) for name in ("drs", "ce"))
-    detail = f"area {mean_interval(base).mean:.3f} under CE, {mean_interval(ours).mean:.3f} under DRS"
-    return judge_difference(ours, base, detail)
-
-
-A3 = Claim(
-    "A3",
-    DRS,
-    "A loss that restrains the diversity of the false classes makes networks more robust.",
-    "'improves robustness'; no table was at hand",
-    "area under worst-case accuracy, DRS minus CE",
-    "Reproduced if the 95% t interval over seeds of the paired difference (DRS at the published weight minus CE) "
-    "in area under the worst-case accuracy curve, epsilon 0 to 0.2, lies above 0; undecided if it straddles 0.",
-    "losses",
-    "notebooks/03_drs_loss",
-    judge_loss,
-    networks=("ce", "drs"),
-)
-
-HARM = 0.01
-"""What 'significant harm' is taken to mean: a loss of one point of clean accuracy."""
-
-
-def judge_clean_accuracy(frame: pd.DataFrame) -> Judgement:
-    """A4b: clean accuracy, DRS minus CE, seed by seed, against a loss of HARM."""
-    ours, base = (of_variant(frame, name, column("accuracy")) for name in ("drs", "ce"))
-    detail = f"accuracy {mean_interval(base).mean:.3f} under CE, {mean_interval(ours).mean:.3f} under DRS"
-    return judge_difference(ours, base, detail, above=-HARM)
-
-
-A4B = Claim(
-    "A4b",
-    DRS,
-    "The loss does not harm standard accuracy significantly.",
-    "'without significant harm'",
-    "clean accuracy, DRS minus CE",
-    "Reproduced if the 95% t interval over seeds of the paired difference in clean accuracy lies above "
-    f"{-HARM:g}; undecided if it straddles {-HARM:g}.",
-    "losses",
-    "notebooks/03_drs_loss",
-    judge_clean_accuracy,
-    networks=("ce", "drs"),
 )
 
 # --- A4a: its cost ---------------------------------------------------------------------------------------------------

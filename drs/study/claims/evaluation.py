@@ -32,7 +32,6 @@ __all__ = [
     "A0",
     "ADAPTIVE",
     "C1",
-    "C2",
     "C3",
     "C4",
     "C5",
@@ -49,7 +48,6 @@ __all__ = [
     "judge_controls",
     "judge_cross",
     "judge_shift",
-    "judge_survival",
     "judge_zoo",
 ]
 
@@ -117,41 +115,9 @@ C1 = Claim(
     networks=("drs", "label-smoothing", "confidence-penalty", "logit-squeezing"),
 )
 
-# --- C2 and C3: stronger attacks, and alarms -------------------------------------------------------------------------
+# --- C3: alarms under stronger attacks ----------------------------------------------------------------------------
 
 WORST = column("strong_worst", budget=EPSILON)
-
-
-def judge_survival(frame: pd.DataFrame) -> Judgement:
-    """C2: worst case over every attack at EPSILON, DRS minus CE, seed by seed."""
-    table = frame.pivot(index="network.seed", columns="variant", values=WORST)
-    if not {"ce", "drs"} <= set(table.columns):
-        return no_records("CE and DRS were not both attacked")
-    pairs = table[["ce", "drs"]].dropna()
-    if len(pairs) < 2:
-        return no_records("fewer than two seeds with both networks")
-    base, ours = pairs["ce"].to_numpy(float), pairs["drs"].to_numpy(float)
-    detail = (
-        f"worst case {mean_interval(base).mean:.3f} under CE, {mean_interval(ours).mean:.3f} under DRS, "
-        f"{int(frame['images'].min())} images a network"
-    )
-    return judge_difference(ours, base, detail)
-
-
-C2 = Claim(
-    "C2",
-    "ours",
-    "The gain of DRS survives the strongest attack we have.",
-    "",
-    f"worst-case accuracy over every attack at epsilon {EPSILON:g}, DRS minus CE",
-    "Reproduced if the 95% t interval over seeds of the paired difference (DRS at the published weight minus CE) "
-    f"in accuracy at epsilon {EPSILON:g}, where an image counts as lost if any attack of this chapter fools the "
-    "network on it within that budget, lies above 0; undecided if it straddles 0.",
-    "stress",
-    "notebooks/05_stronger_attacks",
-    judge_survival,
-    networks=("ce", "drs"),
-)
 
 
 def judge_alarms(frame: pd.DataFrame) -> Judgement:

@@ -27,6 +27,10 @@ EXPERIMENTS: dict[str, Experiment] = {
             "correlation", 2, "a population of networks: false-class spread against robustness", grids.correlation
         ),
         _experiment("losses", 2, "CE, DRS, its ablations and the controls over the epsilon curve", grids.losses),
+        _experiment(
+            "architectures", 1, "CE and DRS on several architectures, Standard on what stands", grids.architectures
+        ),
+        _experiment("why", 1, "what the gain of DRS depends on: length, images, adversarial training", grids.why),
         _experiment("cost", 2, "time and memory of the DRS loss and of a training step, against CE", grids.cost),
         _experiment("stress", 2, "the strongest attacks we have, and the alarms of a broken evaluation", grids.stress),
         _experiment("theory", 1, "false-class gap against training error: exponent 1 for CE, 2 for RCE", grids.theory),

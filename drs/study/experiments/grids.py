@@ -7,11 +7,15 @@ what one run does is ``run`` in the experiment's own module.
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 from drs.study.experiments.base import Spec
 from drs.study.experiments.networks import (
+    MAIN,
     OBJECTIVES,
     TUNED,
+    architecture_network,
+    changed_network,
     family_networks,
     first_architecture,
     member,
@@ -35,6 +39,7 @@ __all__ = [
     "SHAPES",
     "VOCABULARY",
     "anatomy",
+    "architectures",
     "constant",
     "correlation",
     "cost",
@@ -44,6 +49,7 @@ __all__ = [
     "stress",
     "theory",
     "whitebox",
+    "why",
     "zoo",
 ]
 
@@ -103,6 +109,54 @@ def losses(profile: Profile, dataset: str) -> list[Spec]:
         }
         for name in profile.variants or variants()
         for seed in profile.seeds
+    ]
+
+
+def _looked_at(profile: Profile, dataset: str) -> Spec:
+    """What a run of ``architectures`` and of ``why`` measures of its network."""
+    numbers = asdict(profile.architectures)
+    del numbers["names"], numbers["seeds"]
+    return {"attacks": list(CURVE_ATTACKS), **numbers}
+
+
+def architectures(profile: Profile, dataset: str) -> list[Spec]:
+    """CE and DRS on every architecture, seed by seed."""
+    numbers = profile.architectures
+    return [
+        {
+            "variant": f"{name}-{loss}",
+            "architecture": name,
+            "network": architecture_network(profile, dataset, name, loss, seed).as_dict(),
+            **_looked_at(profile, dataset),
+        }
+        for seed in profile.seeds[: numbers.seeds]
+        for name in numbers.names
+        for loss in MAIN
+    ]
+
+
+def why(profile: Profile, dataset: str) -> list[Spec]:
+    """CE and DRS on SmallConvNet, one thing of the training changed at a time: its length, the images, the attacks.
+
+    Adversarial training takes as many updates as the longest plain one has gradients.
+    """
+    numbers, base = profile.why, {"steps": profile.why.steps}
+    inner = {"epsilon": 0.1, "steps": 3, "step_size": 0.05}
+    changes: list[tuple[str, float, dict[str, Any]]] = [
+        *(("updates", length, {"steps": length}) for length in numbers.lengths),
+        *(("training images", size, base | {"train_size": size}) for size in numbers.sizes),
+        ("adversarial", inner["epsilon"], {"steps": max(numbers.lengths) // 4, "adversarial": inner}),
+    ]
+    return [
+        {
+            "factor": factor,
+            "level": level,
+            "network": changed_network(profile, dataset, loss, change, seed).as_dict(),
+            **_looked_at(profile, dataset),
+        }
+        for seed in profile.seeds[: numbers.seeds]
+        for factor, level, change in changes
+        for loss in MAIN
     ]
 
 

@@ -14,10 +14,13 @@ from drs.training.folders import overview
 from drs.training.spec import TrainingSpec
 
 __all__ = [
+    "ARCHITECTURES",
     "MAIN",
     "OBJECTIVES",
     "TUNED",
     "WEIGHTS",
+    "architecture_network",
+    "changed_network",
     "family_networks",
     "first_architecture",
     "is_colour",
@@ -35,6 +38,17 @@ OBJECTIVES = ("ce", "rce", "drs")
 TUNED = {"drs": ("weight", (0.16, 0.64, 2.56)), "gce": ("alpha", (1 / 6, 1 / 3, 2 / 3))}
 """Losses of the family whose one number is chosen on validation images: its name, and as many values for each, with
 the published one in the middle."""
+ARCHITECTURES: dict[str, dict[str, Any]] = {
+    "small_conv": {},
+    "lenet": {"model": "lenet"},
+    "mlp": {"model": "mlp", "model_options": {"width": 128}, "learning_rate": 0.03},
+    "small_conv-plain": {"model_options": {"norm": False}},
+    "mlp-norm": {"model": "mlp", "model_options": {"width": 128, "norm": True}},
+}
+"""What each architecture changes in the base training, under either loss. At the base's rate of 0.1 the MLP does not
+learn at all under DRS; here the question is what the loss does to a network that has learnt."""
+LONGER = {"mlp": 4, "small_conv-plain": 4}
+"""How many times the updates an architecture needs, to fit its training images as the others do."""
 CENTRES = {"mmc": 10, "mmc-1": 1, "mmc-30": 30}
 """Norms of the simplex's centres, C_MM; 10 is the published one."""
 
@@ -89,6 +103,22 @@ def variant_network(profile: Profile, dataset: str, variant: str, seed: int) -> 
         spec = replace(spec, model_options=_size_options(dataset))
     per_update = spec.batch_size / base.batch_size * (spec.adversarial.get("steps", 0) + 1)
     return replace(spec, steps=max(1, round(profile.steps / per_update)))
+
+
+def architecture_network(profile: Profile, dataset: str, architecture: str, loss: str, seed: int) -> TrainingSpec:
+    """The training of an architecture under CE or DRS."""
+    steps = profile.steps * LONGER.get(architecture, 1)
+    base = TrainingSpec(dataset=dataset, train_size=profile.train_size, steps=steps, seed=seed)
+    spec = replace(base, **variants()[loss] | ARCHITECTURES[architecture])
+    if spec.model == "small_conv":
+        return spec
+    own = profile.lenet if spec.model == "lenet" else {}
+    return replace(spec, model_options={**_size_options(dataset), **spec.model_options, **own})
+
+
+def changed_network(profile: Profile, dataset: str, loss: str, change: dict[str, Any], seed: int) -> TrainingSpec:
+    """SmallConvNet under CE or DRS, with one thing of its training changed."""
+    return replace(architecture_network(profile, dataset, "small_conv", loss, seed), **change)
 
 
 def _size_options(dataset: str) -> dict[str, int]:
