@@ -68,7 +68,7 @@ def verdict(*claim_ids: str, profile: str = "quick") -> Markdown:
         lines = [
             f"**{claim_id}. {claim.statement}**",
             "",
-            f"Rule: {claim.rule}",
+            f"Rule: {claim.words}",
             "",
         ]
         if claim.networks:

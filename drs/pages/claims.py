@@ -40,7 +40,7 @@ def as_blocks(findings: list[Finding]) -> str:
         blocks.append(
             f"{claim.id:<4} {judged.verdict.upper()} ({found.profile}): {claim.statement}\n"
             f"     {claim.quantity}: {interval(judged)}, {judged.n} {claim.counts}; {judged.detail}\n"
-            f"     rule: {claim.rule}\n"
+            f"     rule: {claim.words}\n"
             f"     {said(claim)}\n"
             f"     {claim.notebook}.ipynb"
         )
@@ -61,7 +61,7 @@ def as_history(entries: Mapping[str, Mapping[str, Entry]], words: Callable[[str,
         lines += [f"{claim_id:<4} {profile}: {one.sentence}" for profile, one in found.items()]
         commits = {commit: then for one in found.values() for commit, then in one.records.items()}
         lines += [f"     {commit} [{then or 'no hash'}]: {words(claim_id, commit)}" for commit, then in commits.items()]
-        lines += [f"     now [{now}]: {claim.rule}" for now in {one.now for one in found.values()}]
+        lines += [f"     now [{now}]: {claim.words}" for now in {one.now for one in found.values()}]
         lines += [] if found else [f"{claim_id:<4} {NOTHING}"]
     return "\n".join(lines)
 

@@ -6,7 +6,14 @@ figures use them, and anyone who compares networks over seeds. This package is t
 """
 
 from drs.statistics.correlation import Correlation, Method, correlate, holm, matched_band, partial_correlation
-from drs.statistics.intervals import Difference, Interval, mean_interval, paired_difference, share_interval
+from drs.statistics.intervals import (
+    Difference,
+    Interval,
+    detectable_difference,
+    mean_interval,
+    paired_difference,
+    share_interval,
+)
 
 __all__ = [
     "Correlation",
@@ -14,6 +21,7 @@ __all__ = [
     "Interval",
     "Method",
     "correlate",
+    "detectable_difference",
     "holm",
     "matched_band",
     "mean_interval",

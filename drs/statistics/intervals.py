@@ -16,6 +16,7 @@ __all__ = [
     "Difference",
     "Interval",
     "check_confidence",
+    "detectable_difference",
     "finite",
     "mean_interval",
     "paired_difference",
@@ -77,6 +78,32 @@ def paired_difference(a: ArrayLike, b: ArrayLike, *, confidence: float = 0.95) -
     if first.size != second.size:
         raise UsageError(f"expected a and b of one length, got {first.size} and {second.size}")
     return Difference(*_student(first - second, confidence), first.size)
+
+
+def detectable_difference(values: ArrayLike, *, confidence: float = 0.95, power: float = 0.8) -> float:
+    r"""The smallest true mean that the t interval of so many values would leave above 0 with this probability.
+
+    >>> round(detectable_difference([0.1, 0.2, 0.3]), 3)
+    0.31
+
+    It is :math:`(t_{1 - \alpha / 2} + t_{power})\, s / \sqrt n` with the standard deviation s of the values and
+    Student's quantiles for n - 1 degrees of freedom (the usual approximation to the noncentral t).
+
+    Args:
+        values: (n,) differences, seed by seed; NaN for a single one.
+        confidence, power: Between 0 and 1.
+
+    Raises:
+        UsageError: No values, or NaN.
+    """
+    from scipy.stats import t
+
+    sample = finite(values, "values")
+    check_confidence(confidence)
+    if sample.size < 2:
+        return math.nan
+    quantiles = t.ppf([1.0 - (1.0 - confidence) / 2.0, power], sample.size - 1)
+    return float(quantiles.sum() * sample.std(ddof=1) / math.sqrt(sample.size))
 
 
 def _student(sample: Array, confidence: float) -> tuple[float, float, float, float]:

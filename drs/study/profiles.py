@@ -445,7 +445,7 @@ FULL = Profile(
         seeds=5,
         rce={"learning_rate": 0.9, "weight_decay": 2.2e-5},
     ),
-    architectures=Architectures(names=("small_conv", "lenet", "mlp"), images=1000),
+    architectures=Architectures(names=("small_conv", "lenet", "mlp"), seeds=5, images=1000),
     why=Why(seeds=3, steps=2300, lengths=(575, 2300, 9200), sizes=(3500,)),
 )
 PAPER = Profile(

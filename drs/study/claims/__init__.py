@@ -23,7 +23,7 @@ _CHAPTERS = (
         evaluation.C3,
         evaluation.C6,
     ),
-    (rce.B0, rce.B1, rce.B2, rce.B3A, rce.B3B, rce.B4, rce.B5, rce.B6, rce.B7, rce.B8, rce.B9, rce.B10),
+    (rce.B0, rce.B1, rce.B2, rce.B3A, rce.B3B, rce.B4A, rce.B4B, rce.B5, rce.B6, rce.B7, rce.B8, rce.B9, rce.B10),
     (evaluation.C4, evaluation.C5),
     (architectures.C7, architectures.C8, architectures.C9, architectures.C10),
     (family.R1, family.R2A, family.R2B, family.R2C, family.R2D, family.R2E),
@@ -59,7 +59,7 @@ def finding(claim_id: str, profile: str, dataset: str | None = None) -> Finding:
     known = f"{trained}dataset" in frame
     dataset = ", ".join(sorted(set(frame[f"{trained}dataset"].dropna()))) if known else "no data"
     devices = ", ".join(sorted(set(frame["device"])))
-    judged = gated(claim, claim.judge(frame), profile, asked)
+    judged = claim.worded(gated(claim, claim.judge(frame), profile, asked))
     return Finding(claim, profile, judged, seeds, dataset, devices)
 
 

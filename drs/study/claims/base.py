@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drs.statistics import paired_difference
+from drs.statistics import detectable_difference, paired_difference
 from drs.study.metrics import column
 from drs.study.published import Quote
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EVADING",
+    "OURS",
     "SHARED_ATTACKS",
     "SHOWN",
     "SWEPT",
@@ -44,8 +45,22 @@ __all__ = [
 Values: TypeAlias = NDArray[np.float64]
 
 VerdictName: TypeAlias = Literal[
-    "reproduced", "partly reproduced", "undecided", "not reproduced", "not tested", "no records"
+    "reproduced",
+    "partly reproduced",
+    "undecided",
+    "not reproduced",
+    "held",
+    "partly held",
+    "failed",
+    "not tested",
+    "no records",
 ]
+OURS: dict[VerdictName, VerdictName] = {
+    "reproduced": "held",
+    "partly reproduced": "partly held",
+    "not reproduced": "failed",
+}
+"""What a claim of our own is said to have done where one of a paper is or is not reproduced."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +72,9 @@ class Judgement:
         estimate, low, high: The deciding number with its 95% interval (NaN where there is none).
         n: How many it rests on, of what the claim counts.
         detail: The numbers behind it in one sentence, for the page.
+        p_value: Two-sided, of a deciding difference that is as large as the rule's threshold; NaN for other rules.
+        detectable: The distance from the threshold that as many values with this spread would have shown in four
+            studies of five; NaN for other rules.
     """
 
     verdict: VerdictName
@@ -65,6 +83,8 @@ class Judgement:
     high: float
     n: int
     detail: str
+    p_value: float = math.nan
+    detectable: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -86,6 +106,7 @@ class Claim:
         networks: Losses or variants whose networks must have finished training (:mod:`drs.study.claims.gate`), or the
             claim is not tested.
         amended: What was changed in the rule or its code after records had been seen, and why; empty if nothing was.
+        by_construction: Why no network could have failed it, where that is so; it is then counted apart.
     """
 
     id: str
@@ -101,6 +122,22 @@ class Claim:
     counts: str = "seeds"
     networks: tuple[str, ...] = ()
     amended: str = ""
+    by_construction: str = ""
+
+    @property
+    def ours(self) -> bool:
+        """Whether no paper claims it."""
+        return self.source.startswith("ours")
+
+    @property
+    def words(self) -> str:
+        """The rule in the words of its verdicts."""
+        ours = self.rule.replace("Reproduced if", "Held if").replace("reproduced if", "held if")
+        return ours if self.ours else self.rule
+
+    def worded(self, judged: Judgement) -> Judgement:
+        """The judgement in the words of the claim: ours are held or failed, a paper's are reproduced or not."""
+        return replace(judged, verdict=OURS.get(judged.verdict, judged.verdict)) if self.ours else judged
 
     def paper_says(self) -> str:
         """``published`` with its numbers filled in."""
@@ -151,7 +188,9 @@ def judge_difference(
     """
     gain = paired_difference(ours, base)
     verdict = threshold_rule(gain.low, gain.high, above=above, direction=direction)
-    return Judgement(verdict, gain.mean, gain.low, gain.high, len(ours), detail)
+    p_value = paired_difference(ours - above, base).p_value
+    found = detectable_difference(ours - base)
+    return Judgement(verdict, gain.mean, gain.low, gain.high, len(ours), detail, p_value, found)
 
 
 SHOWN = 0.1

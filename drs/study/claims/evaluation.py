@@ -10,14 +10,12 @@ import numpy as np
 
 from drs.statistics import mean_interval, share_interval
 from drs.study.claims.base import (
-    SHARED_ATTACKS,
     SHOWN,
+    SWEPT,
     Claim,
     Judgement,
     VerdictName,
-    evading_aucs,
     judge_difference,
-    judge_gain,
     no_records,
     per_seed,
     threshold_rule,
@@ -30,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "A0",
+    "ABOUT_THE_WORST_CASE",
     "ADAPTIVE",
     "C1",
     "C3",
@@ -81,6 +80,7 @@ A0 = Claim(
     "notebooks/01_anatomy",
     judge_shift,
     counts="fooled images",
+    by_construction="An attack that succeeds makes one false class the largest, and so moves it away from the others.",
 )
 
 # --- C1: other regularisers ------------------------------------------------------------------------------------------
@@ -121,23 +121,29 @@ WORST = column("strong_worst", budget=EPSILON)
 
 
 def judge_alarms(frame: pd.DataFrame) -> Judgement:
-    """C3: share of DRS networks on whose record no alarm fires."""
-    from drs.evaluation.alarms import fired
+    """C3: share of DRS networks on whose record no alarm about the worst case fires."""
+    from drs.evaluation.alarms import CHECKS, fired
     from drs.study.measured import measured
 
     rows = frame[(frame["variant"] == "drs") & frame[WORST].notna()]
     if rows.empty:
         return no_records("no DRS network was attacked")
+    about_worst = {check.name for check in CHECKS if check.kind in ABOUT_THE_WORST_CASE}
     counts: Counter[str] = Counter()
     quiet = 0
     for row in rows.to_dict("records"):
         names = fired(measured(alarm_metrics(row)))
         counts.update(names)
-        quiet += not names
+        quiet += about_worst.isdisjoint(names)
     share = share_interval(quiet, len(rows))
     verdict: VerdictName = "reproduced" if quiet == len(rows) else "partly reproduced" if quiet else "not reproduced"
-    detail = ", ".join(f"{name} on {count}" for name, count in counts.most_common()) or "none fired"
+    said = {name: "" if name in about_worst else " (one attack)" for name in counts}
+    detail = ", ".join(f"{name}{said[name]} on {count}" for name, count in counts.most_common()) or "none fired"
     return Judgement(verdict, share.mean, share.low, share.high, len(rows), f"alarms: {detail}")
+
+
+ABOUT_THE_WORST_CASE = ("gradients", "convergence")
+"""Kinds of alarms that say of the worst case that it is too high; the others say of one attack that it is weak."""
 
 
 def alarm_metrics(row: Mapping[Any, object]) -> dict[str, float]:
@@ -151,14 +157,16 @@ C3 = Claim(
     "ours",
     "The robust numbers of DRS networks raise no alarm of a broken evaluation.",
     "",
-    "share of DRS networks without an alarm (Wilson interval)",
-    "Reproduced if no alarm of drs.evaluation.alarms fires on any DRS network; partly if on some but not all of "
-    "them; not if at least one fires on every one.",
+    "share of DRS networks without an alarm about the worst case (Wilson interval)",
+    "Held if no alarm of drs.evaluation.alarms about gradients or about convergence fires on any DRS network; partly "
+    "if on some but not all of them; failed if at least one fires on every one. An alarm that calls one attack weak "
+    "does not count: the worst case does not rest on it.",
     "stress",
     "notebooks/05_stronger_attacks",
     judge_alarms,
     counts="networks",
     networks=("drs",),
+    amended="The first rule counted the alarms on single attacks, too, which leave the worst case as it is.",
 )
 
 # --- C6: do the alarms work ------------------------------------------------------------------------------------------
@@ -209,8 +217,12 @@ C6 = Claim(
 
 
 def judge_cross(frame: pd.DataFrame) -> Judgement:
-    """C4: AUC of K-density, mean over the attacks that succeed on every network of both, DRS - CE."""
-    return judge_gain(frame, evading_aucs("k_density"), loss="drs")
+    """C4: AUC of K-density, mean over four attacks, DRS - CE."""
+    names = [column("auc", detector="k_density", attack=attack, budget=SHOWN) for attack in SWEPT]
+    ours, base = per_seed(frame, "drs", names), per_seed(frame, "ce", names)
+    if not (np.isfinite(ours).all() and np.isfinite(base).all()):
+        return no_records("an attack of the list never succeeded on a network")
+    return judge_difference(ours, base, f"CE {base.mean():.3f}, DRS {ours.mean():.3f}")
 
 
 C4 = Claim(
@@ -219,13 +231,13 @@ C4 = Claim(
     "Networks trained with the DRS loss are better protected by the thresholding test than CE networks.",
     "",
     "AUC of K-density, mean over attacks, DRS minus CE",
-    "Reproduced if the 95% t interval over seeds of the paired difference (DRS minus CE) in K-density's AUC, mean "
-    "over those of the six attacks of B3a that succeed on every network of both, lies above 0; undecided if it "
-    "straddles 0.",
+    "Held if the 95% t interval over seeds of the paired difference (DRS minus CE) in K-density's AUC, mean over FGSM, "
+    f"BIM, ILCM and JSMA at epsilon {SHOWN:g}, lies above 0; failed if it lies below; undecided if it straddles 0.",
     "detection",
     "notebooks/11_one_family",
     judge_cross,
-    amended=SHARED_ATTACKS,
+    amended="The first rule averaged over the attacks that succeeded on each network, the second over those of six "
+    "that succeeded on every network of both: which they were depended on the records. Now they are four, fixed.",
     networks=("ce", "drs"),
 )
 

@@ -6,11 +6,12 @@ Every rule compares networks of one architecture (the first of the grid: SmallCo
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from drs.statistics import mean_interval
+from drs.statistics import mean_interval, share_interval
 from drs.study.claims.base import (
     EVADING,
     SHARED_ATTACKS,
@@ -18,6 +19,7 @@ from drs.study.claims.base import (
     SWEPT,
     Claim,
     Judgement,
+    Values,
     VerdictName,
     evading_aucs,
     judge_difference,
@@ -27,52 +29,56 @@ from drs.study.claims.base import (
     of_loss,
     per_seed,
     shared,
+    threshold_rule,
 )
-from drs.study.metrics import DETECTORS, Metric, column, columns
+from drs.study.metrics import ATTACKS, DETECTORS, Metric, column, columns
 from drs.study.published import Quote
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "ALMOST_ALL",
     "APART",
     "B0",
     "B1",
     "B2",
     "B3A",
     "B3B",
-    "B4",
+    "B4A",
+    "B4B",
     "B5",
     "B6",
     "B7",
     "B8",
     "B9",
     "B10",
-    "EVERY_CELL",
+    "BADLY",
+    "ENOUGH",
     "EXPONENTS",
-    "HALF",
     "HALF_A_POINT",
+    "LARGER",
     "LOSSES",
-    "MOST_CELLS",
+    "MAJORITY",
+    "MOST",
     "NEARLY_EVERY",
     "RCE",
+    "RELIABLE",
     "SEEDS",
     "SLACK",
-    "TIE",
     "TIMES",
     "judge_accuracy",
     "judge_best",
     "judge_clusters",
     "judge_constant",
+    "judge_distortion",
     "judge_error",
     "judge_high_confidence",
+    "judge_kept_density",
     "judge_noise",
     "judge_non_me",
     "judge_theory",
     "judge_time",
     "judge_transfer",
-    "judge_white_box",
 ]
 
 RCE = "RCE, arXiv 1706.00633"
@@ -116,6 +122,8 @@ B0 = Claim(
     "notebooks/06_reverse_training",
     judge_theory,
     counts="draws",
+    by_construction="Random errors are put into the formulas of the losses: this checks the algebra of the theorem, "
+    "and no trained network. What networks do is shown beside it.",
 )
 
 # --- B1: clean data --------------------------------------------------------------------------------------------------
@@ -147,33 +155,31 @@ B1 = Claim(
 
 # --- B2: robustness without the test ---------------------------------------------------------------------------------
 
-EVERY_CELL = 0.95
-"""What 'at every epsilon' is taken to mean: at least this share of the cells."""
-MOST_CELLS = 0.5
-
 
 def judge_accuracy(frame: pd.DataFrame) -> Judgement:
-    """B2: share of (attack, epsilon) cells where RCE is more accurate, and the distortion of C&W."""
+    """B2: for each attack the mean accuracy over its budgets, RCE - CE; and the distortion of C&W."""
     rows = main_architecture(frame)
-    cells = [name for name, metric in columns(rows, "accuracy").items() if metric.attack in SWEPT]
-    means = rows.groupby("network.loss")[cells].mean()
-    share = float(np.mean(means.loc["rce"].to_numpy(float) > means.loc["ce"].to_numpy(float)))
-    ratios = {}
-    for attack in ("cw", "cw_hc"):
-        ours, base = (per_seed(frame, loss, [column("distortion", attack=attack)]) for loss in ("rce", "ce"))
-        ratios[attack] = ours.mean() / base.mean()
-    larger = all(ratio > 1 for ratio in ratios.values())
-    verdict: VerdictName = "not reproduced"
-    if share >= EVERY_CELL and larger:
+    found: dict[str, Judgement] = {}
+    for attack in SWEPT:
+        cells = [name for name, metric in columns(rows, "accuracy").items() if metric.attack == attack]
+        found[ATTACKS[attack]] = judge_difference(per_seed(frame, "rce", cells), per_seed(frame, "ce", cells), "")
+    ours, base = (per_seed(frame, loss, [column("distortion", attack="cw")]) for loss in LOSSES[::-1])
+    if np.isfinite(ours).all() and np.isfinite(base).all():
+        found["C&W, distortion"] = judge_difference(ours, base, "")
+    above = [name for name, judged in found.items() if judged.verdict == "reproduced"]
+    verdict: VerdictName = "undecided"
+    if len(above) == len(SWEPT) + 1:
         verdict = "reproduced"
-    elif share > MOST_CELLS:
+    elif len(above) >= MOST:
         verdict = "partly reproduced"
-    detail = "distortion of RCE over CE: " + ", ".join(
-        f"{name} {ratio:.2f}" if ratio == ratio else f"{name} has no success to measure"
-        for name, ratio in ratios.items()
-    )
-    return Judgement(verdict, share, np.nan, np.nan, len(cells), detail)
+    elif all(judged.verdict == "not reproduced" for judged in found.values()):
+        verdict = "not reproduced"
+    detail = "; ".join(f"{name} {j.estimate:+.3f} [{j.low:+.3f}, {j.high:+.3f}]" for name, j in found.items())
+    return Judgement(verdict, len(above) / (len(SWEPT) + 1), np.nan, np.nan, len(SWEPT) + 1, detail)
 
+
+MOST = 3
+"""How many of the five comparisons must favour RCE for a partial success."""
 
 B2 = Claim(
     "B2",
@@ -181,67 +187,88 @@ B2 = Claim(
     "Without the test, RCE networks are more accurate under FGSM, BIM, ILCM and JSMA at every epsilon, and C&W and "
     "C&W-hc need larger distortions.",
     "Figure 2",
-    "share of (attack, epsilon) cells where RCE is more accurate",
-    f"Reproduced if RCE's mean accuracy over seeds is above CE's in at least {EVERY_CELL:.0%} of the cells and the "
-    "mean distortion of C&W and of C&W-hc is larger; partly if it is above in more than half of them.",
+    "share of five comparisons whose whole interval favours RCE",
+    f"Five comparisons: the mean accuracy over the budgets under each of FGSM, BIM, ILCM and JSMA, and the mean "
+    f"distortion of C&W. Reproduced if {SEEDS} lies above 0 in all five; partly if in at least {MOST}; not if it lies "
+    "below 0 in all; else undecided. C&W-hc is not judged: it seldom reaches its margin, and a distortion of those "
+    "that do is no mean over all.",
     "detection",
     "notebooks/07_robustness",
     judge_accuracy,
-    counts="cells",
+    counts="comparisons",
     networks=("ce", "rce"),
+    amended="The first rule counted cells of attack and epsilon, which depend on each other, without an interval, and "
+    "asked it of C&W-hc, which fails on most RCE images.",
 )
 
 # --- B3: detection ---------------------------------------------------------------------------------------------------
 
-TIE = 0.005
-"""How far below the best an AUC still counts as the best."""
-ALMOST_ALL, HALF = 5, 3
-"""Under how many of the six attacks it must be the best, to be reproduced and partly."""
-
 
 def judge_best(frame: pd.DataFrame) -> Judgement:
-    """B3a: share of attacks where RCE with K-density has the best AUC of CE and RCE with any metric."""
-    won = []
+    """B3a: under how many attacks RCE with K-density beats the best of CE and RCE with any other metric."""
+    found: dict[str, Judgement] = {}
     for attack in EVADING:
-        names = {detector: column("auc", detector=detector, attack=attack) for detector in DETECTORS}
-        table = {
-            (loss, detector): float(np.mean(per_seed(frame, loss, [name])))
+        aucs = {
+            (loss, detector): per_seed(frame, loss, [column("auc", detector=detector, attack=attack)])
             for loss in LOSSES
-            for detector, name in names.items()
+            for detector in DETECTORS
         }
-        if table["rce", "k_density"] >= np.nanmax(list(table.values())) - TIE:
-            won.append(Metric.parse(names["k_density"]).attack)
-    count = len(won)
-    verdict: VerdictName = (
-        "reproduced" if count >= ALMOST_ALL else "partly reproduced" if count >= HALF else "not reproduced"
+        ours = aucs.pop(("rce", "k_density"))
+        others = {name: values for name, values in aucs.items() if np.isfinite(values).all()}
+        if np.isfinite(ours).all() and others:
+            best = max(others, key=lambda name: float(others[name].mean()))
+            label = Metric.parse(column("auc", detector="k_density", attack=attack)).attack
+            found[label] = judge_difference(ours, others[best], "")
+    if not found:
+        return no_records("no attack succeeded on every network")
+    won, lost = ([k for k, j in found.items() if j.verdict == name] for name in ("reproduced", "not reproduced"))
+    verdict: VerdictName = "undecided"
+    if len(lost) <= 1 and 2 * len(won) >= len(found):
+        verdict = "reproduced"
+    elif 2 * len(lost) >= len(found):
+        verdict = "not reproduced"
+    elif won:
+        verdict = "partly reproduced"
+    detail = "; ".join(
+        f"{said} under {', '.join(ATTACKS[k] for k in names) or 'none'}"
+        for said, names in (("won", won), ("lost", lost))
     )
-    detail = f"best (within {TIE:g}) under: {', '.join(won) or 'none'}"
-    return Judgement(verdict, count / len(EVADING), np.nan, np.nan, len(EVADING), detail)
+    return Judgement(verdict, len(won) / len(found), np.nan, np.nan, len(found), detail)
 
-
-_NUMBERS = {3: "three", 5: "five", 6: "six"}
 
 B3A = Claim(
     "B3a",
     RCE,
     "RCE with K-density has the best AUC in almost all cases.",
     "Table 2, MNIST, BIM, AUC of K-density in percent: CE {}, RCE {}",
-    "share of attacks where it is best",
-    f"Over FGSM, BIM, ILCM, JSMA at epsilon {SHOWN:g}, C&W and C&W-hc: reproduced if the mean AUC of RCE with "
-    f"K-density is within {TIE:g} of the best of CE and RCE with any metric under at least {_NUMBERS[ALMOST_ALL]} of "
-    f"{_NUMBERS[len(EVADING)]}; partly under {_NUMBERS[HALF]}.",
+    "share of attacks where it is best, with its whole interval",
+    f"Over those of FGSM, BIM, ILCM, JSMA at epsilon {SHOWN:g}, C&W and C&W-hc that succeed on every network: RCE with "
+    "K-density wins or loses an attack where the 95% t interval over seeds of its AUC minus the best of CE and RCE "
+    "with any other metric lies above or below 0. Reproduced if it loses at most one and wins at least half of them; "
+    "not if it loses at least half; else partly if it wins one, and undecided if it wins none.",
     "detection",
     "notebooks/08_detection",
     judge_best,
     _quotes("rce_table2_auc", "k_density", attack="bim", dataset="mnist"),
     counts="attacks",
     networks=("ce", "rce"),
+    amended="The first rule compared means without an interval, and counted C&W-hc as lost where it never succeeded.",
 )
+
+RELIABLE = 0.95
+"""What 'reliable' is taken to mean: an AUC above this."""
 
 
 def judge_non_me(frame: pd.DataFrame) -> Judgement:
-    """B3b: AUC of non-ME, mean over the attacks that succeed on every network of both, RCE - CE."""
-    return judge_gain(frame, evading_aucs("non_me"))
+    """B3b: AUC of non-ME on RCE networks, mean over the attacks that succeed on every network, against RELIABLE."""
+    kept = shared(frame, evading_aucs("non_me"), LOSSES)
+    if not kept:
+        return no_records("an attack never succeeded, so there is no number")
+    ours, base = (per_seed(frame, loss, kept) for loss in LOSSES[::-1])
+    found = mean_interval(ours)
+    verdict = threshold_rule(found.low, found.high, above=RELIABLE, direction="greater")
+    detail = f"CE {base.mean():.3f}, RCE {ours.mean():.3f}, over {len(kept)} of {len(EVADING)} attacks"
+    return Judgement(verdict, found.mean, found.low, found.high, found.n, detail)
 
 
 B3B = Claim(
@@ -249,56 +276,113 @@ B3B = Claim(
     RCE,
     "Non-ME itself becomes a reliable metric under RCE.",
     "Table 2, MNIST, FGSM, AUC of non-ME in percent: CE {}, RCE {}",
-    "AUC of non-ME, mean over attacks, RCE minus CE",
-    f"Reproduced if {SEEDS} in non-ME's AUC, mean over those of the six attacks of B3a that succeed on "
-    "every network of both, lies above 0; undecided if it straddles 0.",
+    "AUC of non-ME, mean over attacks, RCE",
+    "Reproduced if the 95% t interval over seeds of non-ME's AUC on RCE networks, mean over those of the six attacks "
+    f"of B3a that succeed on every network of both, lies above {RELIABLE:g}; not if it lies below; undecided if it "
+    "straddles it.",
     "detection",
     "notebooks/08_detection",
     judge_non_me,
     _quotes("rce_table2_auc", "non_me", attack="fgsm", dataset="mnist"),
-    amended=SHARED_ATTACKS,
+    amended=SHARED_ATTACKS + " The rule then asked whether non-ME is better under RCE than under CE, where it is "
+    "useless: 'reliable' asks for more, and now has a number.",
     networks=("ce", "rce"),
 )
 
 # --- B4 and B5: white-box attack and its transfer --------------------------------------------------------------------
 
 
-def judge_white_box(frame: pd.DataFrame) -> Judgement:
-    """B4: distortion and share with f2 > 0 of C&W-wb, RCE against CE."""
-    ratio = judge_gain(frame, [column("f2_positive", attack="wb_0")])
-    length = judge_gain(frame, [column("distortion", attack="wb_0")], scale="{:.2f}")
-    wins = [j.verdict == "reproduced" for j in (ratio, length)]
-    verdict: VerdictName = "reproduced" if all(wins) else "partly reproduced" if any(wins) else "not reproduced"
-    detail = f"f2 > 0: {ratio.detail}; distortion: {length.detail}, difference {length.estimate:+.2f}"
-    return Judgement(verdict, ratio.estimate, ratio.low, ratio.high, ratio.n, detail)
+LARGER = 1.5
+"""What 'much larger' is taken to mean: so many times as large."""
+MAJORITY = 0.5
 
 
-B4 = Claim(
-    "B4",
+def judge_distortion(frame: pd.DataFrame) -> Judgement:
+    """B4a: distortion of C&W-wb, RCE over CE, against LARGER."""
+    ours, base = (per_seed(frame, loss, [column("distortion", attack="wb_0")]) for loss in LOSSES[::-1])
+    if not (np.isfinite(ours).all() and np.isfinite(base).all()):
+        return no_records("the attack never succeeded on a network")
+    found = mean_interval(ours / base)
+    verdict = threshold_rule(found.low, found.high, above=LARGER, direction="greater")
+    detail = f"distortion {base.mean():.2f} on CE, {ours.mean():.2f} on RCE"
+    return Judgement(verdict, found.mean, found.low, found.high, found.n, detail)
+
+
+def judge_kept_density(frame: pd.DataFrame) -> Judgement:
+    """B4b: share of the examples of C&W-wb on RCE networks with f2 > 0, against one half."""
+    ours, base = (per_seed(frame, loss, [column("f2_positive", attack="wb_0")]) for loss in LOSSES[::-1])
+    if not np.isfinite(ours).all():
+        return no_records("the attack never succeeded on a network")
+    found = mean_interval(ours)
+    verdict = threshold_rule(found.low, found.high, above=MAJORITY, direction="greater")
+    detail = f"share {base.mean():.3f} on CE, {ours.mean():.3f} on RCE"
+    return Judgement(verdict, found.mean, found.low, found.high, found.n, detail)
+
+
+_SPLIT = (
+    "The first rule put both halves of the sentence together and asked of each only whether RCE lies above CE: 'much "
+    "larger' and 'most' ask for more."
+)
+
+B4A = Claim(
+    "B4a",
     RCE,
-    "The white-box attack C&W-wb needs much larger distortions on RCE networks, and most of its examples keep "
-    "f2 > 0: they stay less dense than the median training example of their class.",
-    "Table 3, MNIST, share with f2 > 0: CE {}, RCE {}; distortion: CE {}, RCE {}",
-    "share with f2 > 0, RCE minus CE",
-    f"Reproduced if {SEEDS} lies above 0 both in the share of successful examples with f2 > 0 and in their mean "
-    "distortion; partly if in one of them.",
+    "The white-box attack C&W-wb needs much larger distortions on RCE networks.",
+    "Table 3, MNIST, distortion: CE {}, RCE {}",
+    "distortion of C&W-wb, RCE over CE",
+    "Reproduced if the 95% t interval over seeds of the ratio of mean distortions of successful C&W-wb examples (RCE "
+    f"over CE) lies above {LARGER:g}; not if it lies below; undecided if it straddles it.",
     "whitebox",
     "notebooks/09_white_box",
-    judge_white_box,
-    _quotes("rce_table3_whitebox", "ratio_f2_positive", dataset="mnist")
-    + _quotes("rce_table3_whitebox", "minimal_distortion", dataset="mnist"),
+    judge_distortion,
+    _quotes("rce_table3_whitebox", "minimal_distortion", dataset="mnist"),
     networks=("ce", "rce"),
+    amended=_SPLIT,
+)
+B4B = Claim(
+    "B4b",
+    RCE,
+    "Most examples of C&W-wb on RCE networks keep f2 > 0: they stay less dense than the median training example of "
+    "their class.",
+    "Table 3, MNIST, share with f2 > 0: CE {}, RCE {}",
+    "share with f2 > 0 of the successful examples of C&W-wb, RCE",
+    "Reproduced if the 95% t interval over seeds of the share of successful C&W-wb examples with f2 > 0 on RCE "
+    f"networks lies above {MAJORITY:g}; not if it lies below; undecided if it straddles it.",
+    "whitebox",
+    "notebooks/09_white_box",
+    judge_kept_density,
+    _quotes("rce_table3_whitebox", "ratio_f2_positive", dataset="mnist"),
+    networks=("ce", "rce"),
+    amended=_SPLIT,
 )
 
 
+BADLY = 0.1
+"""What 'transfer badly' is taken to mean: a target errs on at most so much more of the examples than of the images."""
+
+
 def judge_transfer(frame: pd.DataFrame) -> Judgement:
-    """B5: K-density's AUC on transferred C&W-wb examples, RCE target - CE target, mean over CE and RCE substitutes."""
+    """B5: K-density's AUC on transferred C&W-wb examples, RCE target - CE target, and how many of them fool a target.
+
+    Both are means over CE and RCE substitutes."""
     rows = main_architecture(frame)
     rows = rows[rows["network.loss"].isin(LOSSES)]
-    targets = [column("transfer_auc", loss=loss) for loss in ("rce", "ce")]
-    by_seed = rows.groupby("network.seed")[targets].mean()
-    ours, base = (by_seed[name].to_numpy(float) for name in targets)
-    return judge_difference(ours, base, f"CE target {base.mean():.3f}, RCE target {ours.mean():.3f}")
+
+    def of(head: str, loss: str) -> Values:
+        values: Values = rows.groupby("network.seed")[column(head, loss=loss)].mean().to_numpy(float)
+        return values
+
+    found = judge_difference(of("transfer_auc", "rce"), of("transfer_auc", "ce"), "")
+    extra = mean_interval(np.mean([of("transfer", loss) - of("transfer_clean", loss) for loss in LOSSES], axis=0))
+    halves = [threshold_rule(extra.low, extra.high, above=BADLY, direction="less"), found.verdict]
+    verdict: VerdictName = "partly reproduced" if "reproduced" in halves else "undecided"
+    if len(set(halves)) == 1:
+        verdict = halves[0]
+    detail = (
+        f"extra errors on transferred examples {extra.mean:.3f} [{extra.low:.3f}, {extra.high:.3f}]; AUC "
+        f"{of('transfer_auc', 'ce').mean():.3f} on CE targets, {of('transfer_auc', 'rce').mean():.3f} on RCE targets"
+    )
+    return replace(found, verdict=verdict, detail=detail)
 
 
 B5 = Claim(
@@ -307,9 +391,10 @@ B5 = Claim(
     "White-box examples transfer badly: on an unknown network K-density still finds them, best on RCE.",
     "Table 4, CIFAR-10, AUC of K-density in percent: CE to CE {}, RCE to RCE {}",
     "AUC of K-density on transferred examples, RCE target minus CE target",
-    "Reproduced if the 95% t interval over seeds of the paired difference in K-density's AUC on transferred "
-    "C&W-wb examples (RCE target minus CE target, mean over CE and RCE substitutes) lies above 0; undecided if it "
-    "straddles 0.",
+    "Two halves, each over CE and RCE substitutes: the errors of CE and RCE targets on transferred C&W-wb examples "
+    f"beyond those on the images themselves have a 95% t interval over seeds below {BADLY:g}; and the paired "
+    "difference in K-density's AUC on those examples (RCE target minus CE target) has one above 0. Reproduced if both "
+    "hold; partly if one does; not if both intervals lie on the other side; else undecided.",
     "whitebox",
     "notebooks/10_black_box",
     judge_transfer,
@@ -318,6 +403,7 @@ B5 = Claim(
         for loss in LOSSES
     ),
     networks=("ce", "rce"),
+    amended="The first rule judged the second half of the sentence alone.",
 )
 
 # --- B6 and B7: its time, and high confidence ------------------------------------------------------------------------
@@ -348,6 +434,7 @@ B6 = Claim(
     judge_time,
     _quotes("rce_table5_seconds_per_example", "seconds", attack="fgsm")
     + _quotes("rce_table5_seconds_per_example", "seconds", attack="cw_wb"),
+    by_construction="We chose how many iterations the attack takes: the ratio of times is mostly that number.",
 )
 
 NEARLY_EVERY = 0.95
@@ -355,15 +442,22 @@ NEARLY_EVERY = 0.95
 
 
 def judge_high_confidence(frame: pd.DataFrame) -> Judgement:
-    """B7: share of C&W-wb examples with kappa = 5 that keep f2 > 0 on RCE networks."""
-    values = per_seed(frame, "rce", [column("f2_positive", attack="wb_5")])
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return no_records("no example reached the margin, so f2 has no share")
-    share = mean_interval(values)
-    verdict: VerdictName = "reproduced" if share.mean >= NEARLY_EVERY else "not reproduced"
+    """B7: share of C&W-wb examples with kappa = 5 that keep f2 > 0 on RCE networks, if enough reach the margin."""
+    counts, kept, images = (
+        per_seed(frame, "rce", [name])
+        for name in (column("f2_count", attack="wb_5"), column("f2_positive", attack="wb_5"), column("images"))
+    )
+    reached = int(np.nansum(counts))
     detail = "; ".join(_reached(frame, loss) for loss in ("rce", "ce"))
-    return Judgement(verdict, share.mean, np.nan, np.nan, share.n, detail)
+    if reached < ENOUGH * images.sum():
+        return Judgement("not tested", np.nan, np.nan, np.nan, reached, f"too few reach the margin: {detail}")
+    found = share_interval(round(float(np.nansum(counts * kept))), reached)
+    verdict = threshold_rule(found.low, found.high, above=NEARLY_EVERY, direction="greater")
+    return Judgement(verdict, found.mean, found.low, found.high, reached, detail)
+
+
+ENOUGH = 0.5
+"""Share of the images on which the attack must reach its margin: one that does not is no test of a defence."""
 
 
 def _reached(frame: pd.DataFrame, loss: str) -> str:
@@ -382,12 +476,15 @@ B7 = Claim(
     "High-confidence C&W-wb (kappa = 5) cannot make its examples look normal.",
     "Table 6, from memory: every example keeps f2 > 0; the published code cannot succeed at that margin",
     "share with f2 > 0 at kappa = 5, RCE",
-    f"Reproduced if at least {NEARLY_EVERY:.0%} of the examples that reach the margin of 5 on RCE networks keep f2 > "
-    "0, mean over seeds; else not.",
+    "Reproduced if the 95% Wilson interval of the share with f2 > 0, of the examples that reach the margin of 5 on RCE "
+    f"networks, lies above {NEARLY_EVERY:g}; not if it lies below; undecided if it straddles it. Not tested if fewer "
+    f"than {ENOUGH:g} of the images reach the margin: an attack that misses its own aim says nothing of a defence.",
     "whitebox",
     "notebooks/09_white_box",
     judge_high_confidence,
+    counts="examples that reached the margin",
     networks=("ce", "rce"),
+    amended="The first rule took the mean over seeds without an interval, however few images reached the margin.",
 )
 
 # --- B8 to B10: features, noise, constants ---------------------------------------------------------------------------
