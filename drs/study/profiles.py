@@ -57,6 +57,7 @@ class Architectures:
         names: Architectures, keys of :data:`drs.study.experiments.networks.ARCHITECTURES`.
         seeds: How many of the profile's seeds; None for all.
         images: Test images attacked.
+        strong_images: The first of them that Standard and the temperatures see; none of them in ``why``.
         epsilons: Budgets of the curve.
         epsilon: Budget of Standard and of the temperatures, one of ``epsilons``.
         temperatures: What the logits are divided by.
@@ -66,6 +67,7 @@ class Architectures:
     names: tuple[str, ...] = ("small_conv", "lenet", "mlp", "small_conv-plain", "mlp-norm")
     seeds: int | None = None
     images: int = 300
+    strong_images: int = 100
     epsilons: tuple[float, ...] = (0.0, 0.02, 0.05, 0.1, 0.2)
     epsilon: float = 0.05
     temperatures: tuple[float, ...] = (0.1, 1.0, 10.0, 100.0)
@@ -368,7 +370,14 @@ SMOKE = Profile(
     stressed=("ce", "drs"),
     objectives=Objectives(training={"steps": 80}),
     anatomy=Anatomy(epsilon=0.2),
-    architectures=Architectures(names=("small_conv", "mlp"), epsilons=(0.0, 0.05), temperatures=(1.0, 10.0), steps=3),
+    architectures=Architectures(
+        names=("small_conv", "mlp"),
+        images=8,
+        strong_images=8,
+        epsilons=(0.0, 0.05),
+        temperatures=(1.0, 10.0),
+        steps=3,
+    ),
     why=Why(steps=40, lengths=(20, 40), sizes=(320,)),
     cost=Cost(tokens=2, loss_rounds=(2, 2, 2, 2), training_rounds=(2, 2), batch=16, resnet={"depth": 8, "width": 4}),
     stress=Stress(
@@ -445,7 +454,7 @@ FULL = Profile(
         seeds=5,
         rce={"learning_rate": 0.9, "weight_decay": 2.2e-5},
     ),
-    architectures=Architectures(names=("small_conv", "lenet", "mlp"), seeds=5, images=1000),
+    architectures=Architectures(names=("small_conv", "lenet", "mlp"), seeds=5, images=1000, strong_images=200),
     why=Why(seeds=3, steps=2300, lengths=(575, 2300, 9200), sizes=(3500,)),
 )
 PAPER = Profile(
@@ -475,7 +484,7 @@ PAPER = Profile(
         second_in_colour=False,
         target={"depth": 56},
     ),
-    architectures=Architectures(images=1000),
+    architectures=Architectures(images=1000, strong_images=1000),
     cost=Cost(tokens=512, loss_rounds=(400, 200, 100, 30), training_rounds=(300, 100)),
     stress=Stress(curve_images=500, steps=100, step_curve=(10, 50, 100, 1000), queries=5000),
     detection=Detection(max_iterations=1000),

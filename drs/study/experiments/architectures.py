@@ -1,9 +1,9 @@
 """CE and DRS on several architectures: what the loss gains, what of it the strongest attack leaves, and why.
 
-One run trains one network and measures it in three ways. It is attacked: the curve over budgets, then, at one of them,
-:class:`drs.attacks.Standard` on what still stands. It is looked at without an attack: the true logit's lead, the slope
-of that lead, and what walks along the gradient and along a random direction do to it. And its answers are calibrated:
-one temperature, fitted on validation images, before and after.
+One run trains one network and measures it in three ways. It is attacked: the curve over budgets, then, at one of them
+and on the first images, :class:`drs.attacks.Standard` on what still stands. It is looked at without an attack: the
+true logit's lead, the slope of that lead, and what walks along the gradient and along a random direction do to it. And
+its answers are calibrated: one temperature, fitted on validation images, before and after.
 """
 
 from __future__ import annotations
@@ -100,7 +100,8 @@ def survivors(model: Network, images: Tensor, labels: Tensor, fell_at: Tensor, e
 
 
 def run(spec: Spec, context: Context) -> Outcome:
-    """Train, then attack, look and calibrate; attacks see the first ``images`` of the test images."""
+    """Train, then attack, look and calibrate; attacks see the first ``images`` of the test images, the strongest ones
+    the first ``strong_images``."""
     training = context.network(spec["network"])
     model, data = training.network, context.dataset(spec["network"]["dataset"])
     every_image, every_label = data.test.to_float(context.device)
@@ -112,8 +113,10 @@ def run(spec: Spec, context: Context) -> Outcome:
     metrics |= calibrated((logits_of(model, held_image), held_label), logits, every_label)
     metrics["gradient_norm_median"] = float(gradient_norms(model, images, labels).median())
     curve, fell_at = curve_metrics(model, images, labels, spec["attacks"], spec["epsilons"])
-    metrics |= curve | survivors(model, images, labels, fell_at, spec["epsilon"])
-    metrics |= _tempered(model, images, labels, spec)
+    metrics |= curve
+    if few := spec["strong_images"]:
+        metrics |= survivors(model, images[:few], labels[:few], fell_at[:few], spec["epsilon"])
+        metrics |= _tempered(model, images[:few], labels[:few], spec)
     return Outcome(metrics, leads_along(model, images, labels, max(spec["epsilons"])))
 
 

@@ -112,8 +112,8 @@ def losses(profile: Profile, dataset: str) -> list[Spec]:
     ]
 
 
-def _looked_at(profile: Profile, dataset: str) -> Spec:
-    """What a run of ``architectures`` and of ``why`` measures of its network."""
+def _looked_at(profile: Profile) -> Spec:
+    """What a run of ``architectures`` measures of its network."""
     numbers = asdict(profile.architectures)
     del numbers["names"], numbers["seeds"]
     return {"attacks": list(CURVE_ATTACKS), **numbers}
@@ -127,7 +127,7 @@ def architectures(profile: Profile, dataset: str) -> list[Spec]:
             "variant": f"{name}-{loss}",
             "architecture": name,
             "network": architecture_network(profile, dataset, name, loss, seed).as_dict(),
-            **_looked_at(profile, dataset),
+            **_looked_at(profile),
         }
         for seed in profile.seeds[: numbers.seeds]
         for name in numbers.names
@@ -152,7 +152,8 @@ def why(profile: Profile, dataset: str) -> list[Spec]:
             "factor": factor,
             "level": level,
             "network": changed_network(profile, dataset, loss, change, seed).as_dict(),
-            **_looked_at(profile, dataset),
+            **_looked_at(profile),
+            "strong_images": 0,
         }
         for seed in profile.seeds[: numbers.seeds]
         for factor, level, change in changes
