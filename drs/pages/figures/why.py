@@ -153,14 +153,15 @@ def walks(records: Sequence[Record], names: Iterable[str] = ("small_conv", "lene
     figure = Figure(figsize=(3.1 * len(networks), 3.3), layout="constrained")
     panels = figure.subplots(1, len(networks), sharey=True, squeeze=False)[0]
     for axes, (network, rows) in zip(panels, each(drawn, "network")):
-        for (loss, direction), line in rows.groupby(["loss", "direction"], sort=False):
-            axes.plot(
-                line["distance"],
-                line["lead left"],
-                color=style.colour(str(loss)),
-                linestyle="-" if direction == "gradient" else ":",
-                label=f"{loss}, {direction}",
-            )
+        for loss, both in each(rows, "loss"):
+            for direction, line in each(both, "direction"):
+                axes.plot(
+                    line["distance"],
+                    line["lead left"],
+                    color=style.colour(loss),
+                    linestyle="-" if direction == "gradient" else ":",
+                    label=f"{loss}, {direction}",
+                )
         axes.axhline(0.0, color="#777777", linewidth=0.8)
         axes.set_title(network)
         axes.set_xlabel("L-inf distance")
