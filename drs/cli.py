@@ -24,6 +24,7 @@ __all__ = [
     "bench",
     "claims",
     "compare",
+    "estimate",
     "fetch",
     "list_",
     "main",
@@ -114,6 +115,29 @@ def status(profile: ProfileOption = DEFAULT, dataset: DatasetOption = None, resu
         left = len(missing(runs, profile, results))
         spent = sum(r.seconds for r in Results(results).records(name, profile, dataset=dataset, arrays=True)) / 60
         typer.echo(f"{name:<14}{len(runs) - left:>7}{left:>9}{spent:>9.1f}")
+
+
+@app.command()
+def estimate(
+    experiments: Annotated[list[str] | None, typer.Argument(help="Names of experiments; all by default.")] = None,
+    profile: ProfileOption = DEFAULT,
+    workers: Annotated[int | None, typer.Option(help="Worker processes; one per processor by default.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    dataset: DatasetOption = None,
+) -> None:
+    """Say what 'drs run' will cost: time one small training and one small run of each kind, and add up."""
+    from drs.study.estimate import estimate as measure
+
+    count = workers or os.cpu_count() or 1
+    names = [name for each in experiments or ["all"] for name in _experiments(each)]
+    found = measure(names, profile, dataset=dataset, device=device, progress=sys.stderr.isatty())
+    typer.echo(f"{'experiment':<14}{'runs':>6}{'core-hours':>12}{'to do':>7}{'hours':>8}   recorded, and estimated so")
+    for each in found:
+        hours, left = each.seconds / 3600, each.seconds_left / 3600 / count
+        known = f"{each.recorded / 3600:.2f} h, {each.recorded_estimate / 3600:.2f} h" if each.recorded else "none"
+        typer.echo(f"{each.experiment:<14}{each.runs:>6}{hours:>12.2f}{each.left:>7}{left:>8.2f}   {known}")
+    total, wall = (sum(getattr(e, name) for e in found) / 3600 for name in ("seconds", "seconds_left"))
+    typer.echo(f"{total:.2f} core-hours in all; {wall / count:.2f} hours are left, with {count} at once")
 
 
 @app.command("list")
