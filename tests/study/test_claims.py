@@ -338,3 +338,45 @@ def test_a_difference_says_what_it_could_have_shown() -> None:
     error = 0.1 / np.sqrt(3)
     assert judged.p_value == pytest.approx(2 * t.sf(0.1 / error, 2))
     assert judged.detectable == pytest.approx((4.302652729696142 + 1.0606601717798212) * error)
+
+
+def _learnt(reached: dict[str, float], gain: dict[str, float]) -> pd.DataFrame:
+    """Two seeds of CE and DRS on each architecture, with where training ended and what DRS adds to the area."""
+    rows = []
+    for name, end in reached.items():
+        for loss in ("drs", "ce"):
+            for seed in (1, 0):
+                area = 0.3 + 0.01 * seed + gain[name] * (loss == "drs")
+                row = {"architecture": name, "network.loss": loss, "network.seed": seed, "worst_area": area}
+                rows.append(
+                    row | {"train_accuracy": end if seed else 1.0, "white@0.05": area, "strong_worst@0.05": area}
+                )
+    return pd.DataFrame(rows)
+
+
+def test_an_architecture_that_has_not_learnt_decides_nothing() -> None:
+    gain = {"small_conv": 0.2, "lenet": 0.1, "mlp": -0.3}
+    frame = _learnt({"small_conv": 1.0, "lenet": 0.99, "mlp": 0.5}, gain)
+    judged = _judge("A3", frame)
+    assert (judged.verdict, judged.n) == ("reproduced", 2)
+    assert judged.estimate == pytest.approx(0.1)
+    assert judged.detail == (
+        "SmallConvNet +0.200 [+0.200, +0.200]; LeNet +0.100 [+0.100, +0.100]; "
+        "MLP is left out: training ended at 0.500, below 0.98"
+    )
+    assert _judge("A3", _learnt(dict.fromkeys(gain, 1.0), gain)).verdict == "partly reproduced"
+    alone = _judge("A3", _learnt({"small_conv": 1.0, "lenet": 0.9, "mlp": 0.5}, gain))
+    assert alone.verdict == "partly reproduced"  # one architecture is not enough
+    none = _judge("A3", _learnt(dict.fromkeys(gain, 0.9), gain))
+    assert (none.verdict, none.n) == ("not tested", 0)
+    assert _judge("A3", frame[frame["architecture"] == "mlp-norm"]).verdict == "no records"
+
+
+def test_survival_asks_only_where_there_was_a_gain() -> None:
+    frame = _learnt(dict.fromkeys(("small_conv", "lenet", "mlp"), 1.0), {"small_conv": 0.2, "lenet": 0.1, "mlp": -0.1})
+    judged = _judge("C2", frame)
+    assert judged.verdict == "reproduced"
+    assert judged.estimate == pytest.approx(0.05)  # the gain of 0.1 minus half of it
+    assert judged.detail.endswith("; MLP is left out: no gain")
+    weak = frame.assign(**{"strong_worst@0.05": 0.1})
+    assert _judge("C2", weak).verdict == "not reproduced"

@@ -22,10 +22,10 @@ def test_a_quote_is_the_cell_of_the_table_with_its_flag() -> None:
     assert clean.text() == "0.29 (not checked)"
     ratio = {"objective": "ce", "dataset": "cifar10"}
     assert Quote("rce_table3_whitebox", "ratio_f2_positive", ratio).text() == "0.00 (not checked)"
-    says = get_claim("B4").paper_says()
-    assert says == (
-        "Table 3, MNIST, share with f2 > 0: CE 0.01 (checked), RCE 0.77 (checked); "
-        "distortion: CE 17.12 (not checked), RCE 31.59 (not checked)"
-    )
+    says = [get_claim(claim).paper_says() for claim in ("B4a", "B4b")]
+    assert says == [
+        "Table 3, MNIST, distortion: CE 17.12 (not checked), RCE 31.59 (not checked)",
+        "Table 3, MNIST, share with f2 > 0: CE 0.01 (checked), RCE 0.77 (checked)",
+    ]
     with pytest.raises(UsageError, match=r"expected one row of rce_table1_error with .*'resnet32'.*, got 4"):
         Quote("rce_table1_error", "error_percent", {"model": "resnet32"}).text()

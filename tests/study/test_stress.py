@@ -17,7 +17,7 @@ from drs.attacks import PGD, Square, TargetedPGD
 from drs.losses import drs_loss
 from drs.study.claims import CLAIMS
 from drs.study.claims.drs import judge_cost
-from drs.study.claims.evaluation import alarm_metrics, judge_alarms, judge_survival
+from drs.study.claims.evaluation import alarm_metrics, judge_alarms
 from drs.study.experiments import cost, get_experiment, networks, stress
 from drs.study.experiments.stress import OBJECTIVES, _Standing
 from drs.study.plan import plan
@@ -218,11 +218,9 @@ def timings(small: tuple[float, float, float], large: tuple[float, float, float]
 @pytest.mark.parametrize(
     ("small", "large", "verdict", "estimate"),
     [
-        ((0.99, 1.01, 1.03), (1.00, 1.00, 1.01), "reproduced", 1.01),
-        ((0.99, 1.01, 1.05), (1.00, 1.00, 1.01), "reproduced", 1.01),  # at most
-        ((0.99, 1.01, 1.051), (1.00, 1.00, 1.01), "partly reproduced", 1.01),
-        ((1.00, 1.01, 1.02), (1.06, 1.07, 1.08), "partly reproduced", 1.07),
-        ((0.99, 1.01, 1.06), (1.06, 1.07, 1.08), "not reproduced", 1.07),
+        ((1.10, 1.01, 1.20), (0.99, 1.00, 1.04), "reproduced", 1.00),  # the small network does not count
+        ((0.99, 1.01, 1.03), (1.00, 1.04, 1.06), "undecided", 1.04),
+        ((0.99, 1.01, 1.02), (1.06, 1.07, 1.08), "not reproduced", 1.07),
     ],
 )
 def test_the_rule_of_cost(small: Any, large: Any, verdict: str, estimate: float) -> None:
@@ -244,32 +242,6 @@ def attacked(ce: list[float], drs: list[float], **more: float) -> pd.DataFrame:
         for seed, value in enumerate(values)
     ]
     return pd.DataFrame(rows).sample(frac=1, random_state=0)  # the order of the rows does not matter
-
-
-@pytest.mark.parametrize(
-    ("ce", "drs", "verdict", "estimate"),
-    [
-        ([0.01, 0.02, 0.03], [0.31, 0.33, 0.32], "reproduced", 0.30),
-        ([0.01, 0.02, 0.03], [0.02, 0.31, 0.03], "undecided", 0.10),
-        ([0.10, 0.10, 0.10], [0.10, 0.10, 0.10], "not reproduced", 0.0),  # an interval of no width at 0 is not above 0
-        ([0.31, 0.33, 0.32], [0.01, 0.02, 0.03], "not reproduced", -0.30),
-    ],
-)
-def test_the_rule_of_survival(ce: list[float], drs: list[float], verdict: str, estimate: float) -> None:
-    judged = judge_survival(attacked(ce, drs))
-    assert judged.verdict == verdict
-    assert judged.estimate == pytest.approx(estimate)
-    assert judged.n == 3
-    assert "300 images" in judged.detail
-
-
-def test_survival_needs_two_seeds_of_both() -> None:
-    assert judge_survival(attacked([0.1], [0.3])).verdict == "no records"
-    assert judge_survival(attacked([0.1, 0.1, 0.1], [0.3, math.nan, math.nan])).verdict == "no records"
-    frame = attacked([0.1, 0.1], [0.3, 0.3])
-    assert judge_survival(frame[frame["variant"] != "ce"]).verdict == "no records"
-    # a seed whose DRS training diverged is left out, with its CE twin
-    assert judge_survival(attacked([0.10, 0.9, 0.11], [0.30, math.nan, 0.30])).estimate == pytest.approx(0.195)
 
 
 @pytest.mark.parametrize(
@@ -306,6 +278,13 @@ def test_the_claims_are_registered_with_their_experiments_and_chapters() -> None
     found = {claim_id: (CLAIMS[claim_id].experiment, CLAIMS[claim_id].notebook) for claim_id in ("A4a", "C2", "C3")}
     assert found == {
         "A4a": ("cost", "notebooks/04_cost"),
-        "C2": ("stress", "notebooks/05_stronger_attacks"),
+        "C2": ("architectures", "notebooks/05_stronger_attacks"),
         "C3": ("stress", "notebooks/05_stronger_attacks"),
     }
+
+
+def test_an_alarm_about_one_attack_is_said_and_does_not_count() -> None:
+    frame = attacked([0.1] * 3, [0.3] * 3, **{"ce@0.05": 0.9, "margin@0.05": 0.1, "largest_budget": 0.0})
+    judged = judge_alarms(frame)
+    assert (judged.verdict, judged.estimate) == ("reproduced", 1.0)
+    assert judged.detail == "alarms: cross-entropy misleads (one attack) on 3"
