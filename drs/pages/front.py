@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -69,10 +70,10 @@ def forest_rows(findings: Sequence[Finding]) -> list[Row]:
     """Findings as the lines of the forest plot, group by group."""
     rows = []
     for source, group in by_source(findings).items():
-        scales = {(found.profile, found.dataset) for found in group}
+        times = Counter(found.claim.id for found in group)
         for found in group:
             judged, limits = found.judgement, threshold(found.claim.rule) or (math.nan, math.nan)
-            name = found.claim.id if len(scales) == 1 else f"{found.claim.id}, {found.profile}"
+            name = found.claim.id if times[found.claim.id] == 1 else f"{found.claim.id}, {found.profile}"
             numbers = (interval(judged), judged.estimate, judged.low, judged.high)
             rows.append(Row(heading(source, group), name, judged.verdict, *numbers, *limits))
     return rows

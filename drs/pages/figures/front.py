@@ -48,6 +48,10 @@ def normalised(row: Row) -> tuple[float, float, float]:
     """
     ends = [value if np.isfinite(value) else row.estimate for value in (row.estimate, row.low, row.high)]
     inside = [float(min(value - row.least, row.most - value)) for value in ends]
+    middle = (row.least + row.most) / 2
+    if row.low < middle < row.high:  # of two numbers: the interval reaches as far in as it can
+        inside[1] = max(inside[1], row.most - middle)
+        inside[2] = min(inside[2], float(min(row.low - row.least, row.most - row.high)))
     longest = max(abs(value) for value in inside) or 1.0
     estimate, low, high = (value / longest * REACH for value in inside)
     return estimate, low, high
@@ -73,14 +77,14 @@ def forest(rows: Sequence[Row]) -> Figured:
         for height, line in enumerate(lines.itertuples(index=False)):
             row = Row(*line)
             shape = look(row.verdict)
-            axes.plot([-1.3], [height], shape.marker, color=shape.colour, markersize=7, clip_on=False)
+            axes.text(-1.42, height, row.claim, va="center", ha="right", fontsize=9)
+            axes.plot([-1.28], [height], shape.marker, color=shape.colour, markersize=7, clip_on=False)
             if np.isfinite(row.estimate) and (np.isfinite(row.least) or np.isfinite(row.most)):
                 estimate, low, high = normalised(row)
                 axes.plot([low, high], [height, height], color=shape.colour, linewidth=2, solid_capstyle="butt")
                 axes.plot([estimate], [height], shape.marker, color=shape.colour, markersize=7)
             axes.text(1.18, height, row.number, va="center", fontsize=8.5)
-        axes.set_yticks(range(len(lines)), lines["claim"], fontsize=9)
-        axes.tick_params(axis="y", length=0, pad=14)
+        axes.set_yticks([])
         axes.set_ylim(len(lines) - 0.4, -0.6)
         axes.set_xlim(-1.12, 1.12)
         axes.set_xticks([])
