@@ -29,8 +29,8 @@ LOST = ("not reproduced", "failed")
 
 
 def tally(findings: Sequence[Finding]) -> str:
-    """How many claims have which verdict, each at the strongest profile that was run: a coloured strip and a sentence."""
-    counts = Counter(found.judgement.verdict for found in strongest(findings))
+    """How many claims have which verdict, each at its strongest profile: a coloured strip and a sentence."""
+    counts: Counter[str] = Counter(found.judgement.verdict for found in strongest(findings))
     words = ordered(counts)
     parts = "".join(
         f'<a href="claims.html" tabindex="-1" style="flex: {counts[word]}; background: {look(word).colour}" '
@@ -78,8 +78,8 @@ def _restraint(findings: Sequence[Finding], frame: pd.DataFrame) -> list[str]:
     kept = {name: _percent(means[name][under("worst", best)]) for name in ("ce", "drs")}
     verb = "helps most" if gains[best] > 0 else "does not help"
     first = (
-        f"**DRS {verb} at small budgets.** At epsilon {best:g} convolutional networks trained with it keep {kept['drs']} "
-        f"of the images against our standard attacks, those trained with cross-entropy {kept['ce']}"
+        f"**DRS {verb} at small budgets.** At epsilon {best:g} convolutional networks trained with it keep "
+        f"{kept['drs']} of the images against our standard attacks, those trained with cross-entropy {kept['ce']}"
         f"{_link(_at(findings, 'A3'))}."
     )
     last = budgets[-1]
@@ -123,10 +123,9 @@ def _falls(findings: Sequence[Finding], adaptive: pd.DataFrame, oblivious: pd.Da
         plain = oblivious[oblivious["network.loss"] == "rce"]
         blind[metric] = float(plain[number].mean()) if number in plain else np.nan
     best = min(known, key=lambda metric: known[metric])
-    falls = found.judgement.verdict in LOST
-    head = "The detector falls to an attacker who knows it" if falls else "The detector against an attacker who knows it"
+    head = "The detector falls to" if found.judgement.verdict in LOST else "The detector against"
     return [
-        f"**{head}.** Even with the score that serves it best, {_percent(known[best])} of the attacked images are "
+        f"**{head} an attacker who knows it.** Even with the score that serves it best, {_percent(known[best])} of the attacked images are "
         f"misclassified and accepted behind an RCE network; an attack that does not know of the detector gets "
         f"{_percent(blind[best])} through{_link(found)}."
     ]
