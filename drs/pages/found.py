@@ -125,9 +125,9 @@ def _falls(findings: Sequence[Finding], adaptive: pd.DataFrame, oblivious: pd.Da
     best = min(known, key=lambda metric: known[metric])
     head = "The detector falls to" if found.judgement.verdict in LOST else "The detector against"
     return [
-        f"**{head} an attacker who knows it.** Even with the score that serves it best, {_percent(known[best])} of the attacked images are "
-        f"misclassified and accepted behind an RCE network; an attack that does not know of the detector gets "
-        f"{_percent(blind[best])} through{_link(found)}."
+        f"**{head} an attacker who knows it.** Even with the score that serves it best, {_percent(known[best])} of the "
+        f"attacked images are misclassified and accepted behind an RCE network; an attack that does not know of the "
+        f"detector gets {_percent(blind[best])} through{_link(found)}."
     ]
 
 

@@ -14,7 +14,7 @@ from drs.pages.verdicts import badge
 from drs.study.claims import Claim, Finding
 from drs.study.history import known
 
-__all__ = ["Threshold", "as_json", "as_tables", "by_source", "chapter_link", "claim_link", "threshold"]
+__all__ = ["Threshold", "as_json", "as_tables", "by_source", "chapter_link", "claim_link", "heading", "threshold"]
 
 PAGE = "book/claims.html"
 """Where the claims are on the site: ``book/claims.html#B7`` is the address of claim B7."""
@@ -63,7 +63,7 @@ def threshold(rule: str) -> Threshold | None:
     return Threshold(value, float("inf")) if upwards else Threshold(-float("inf"), value)
 
 
-def said(limits: Threshold | None) -> str:
+def _said(limits: Threshold | None) -> str:
     """A threshold in words: which side of it the claim lies on."""
     if limits is None:
         return "no single number"
@@ -105,7 +105,7 @@ def _row(found: Finding, *, first: bool) -> list[str]:
     return [
         f"{anchor}**{chapter_link(claim, '../')}** {claim.statement}",
         f"{badge(judged.verdict)} {scale}" + (f"; rule: {when.outcome}" if when else ""),
-        f"{claim.quantity}: **{interval(judged)}**; rule: {said(threshold(claim.rule))}",
+        f"{claim.quantity}: **{interval(judged)}**; rule: {_said(threshold(claim.rule))}",
         claim.paper_says() or "nothing to compare with",
     ]
 

@@ -14,7 +14,7 @@ from drs.pages.figures.figured import Figured, each
 from drs.pages.verdicts import look, ordered
 from drs.study.metrics import DETECTORS, column, columns
 
-__all__ = ["Row", "forest", "undetected"]
+__all__ = ["Row", "forest", "normalised", "undetected"]
 
 KNOWING = ("selective", "orthogonal", "joint")
 """The adaptive attacks: they know the detector."""
