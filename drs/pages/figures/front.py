@@ -41,9 +41,9 @@ def normalised(row: Row) -> tuple[float, float, float]:
 
     A claim that asks for a number between two counts from the nearer of them, inwards.
 
-    >>> normalised(Row("", "", "", "", 0.1, 0.0, 0.2, 0.1, float("inf")))
+    >>> normalised(Row("", "", "", "", 0.5, 0.25, 0.75, 0.5, float("inf")))
     (0.0, -1.0, 1.0)
-    >>> normalised(Row("", "", "", "", 0.3, 0.2, 0.5, -float("inf"), 0.1))
+    >>> normalised(Row("", "", "", "", 0.75, 0.5, 1.25, -float("inf"), 0.25))
     (-0.5, -0.25, -1.0)
     """
     ends = [value if np.isfinite(value) else row.estimate for value in (row.estimate, row.low, row.high)]
