@@ -200,6 +200,7 @@ def stage(executed: Sequence[Path], mirror: Path) -> None:
         (mirror / "notebooks" / path.name).write_text(dump(without_figure_data(read(path))), encoding="utf-8")
     write_figures(behind_figures(executed, ROOT / "book" / "_generated"), mirror)
     shutil.copytree(ROOT / "book" / "_explorer", mirror / "_extra" / "_static" / "explorer")
+    shutil.copy(ROOT / "book" / "_generated" / "claims.json", mirror / "_extra")
     package = "sphinx-mathjax-offline"
     mathjax = Path(str(distribution(package).locate_file(f"{package}/static/mathjax")))
     vendored = mirror / "_extra" / "_static" / "mathjax"

@@ -15,6 +15,13 @@ LOADING = re.compile(
     r"<(script|link|img|iframe|source|video|object)\b[^>]*?\b(?:src|href|data)=[\"'](https?:)?//[^\"']+"
 )
 IMPORTING = re.compile(r"@import\s+(url\()?[\"']?(https?:)?//|url\([\"']?(https?:)?//")
+COLUMN = 688
+"""Width of the text, in CSS pixels, on a screen of 1,280: a wider figure is shrunk to it."""
+SMALLEST = 9.0
+"""CSS pixels: smaller letters in a figure are hard to read."""
+FONT = re.compile(r"font(?:-size)?:[^;\"]*?([\d.]+)px")
+WIDTH = re.compile(r"<svg[^>]*?width=\"([\d.]+)pt\"", re.DOTALL)
+NOT_PROSE = ("pre", "table", "script", "style", "mjx-container", "button", "nav")
 ELSEWHERE = re.compile(r"cdn\.|unpkg\.com|googleapis|gstatic")
 
 
@@ -25,7 +32,12 @@ class Page(HTMLParser):
     anchors: set[str] = field(default_factory=set)
     links: list[str] = field(default_factory=list)
     figures: list[dict[str, str]] = field(default_factory=list)
+    uncaptioned: list[str] = field(default_factory=list)
     folds: int = 0
+    words: int = 0
+    """Of prose in the article: not in code, tables or scripts."""
+    skipped: int = 0
+    framed: int = 0
     inside: bool = False
     """Within the article, not in the theme's bars."""
 
@@ -41,11 +53,21 @@ class Page(HTMLParser):
         self.inside |= tag == "article"
         if tag == "img" and self.inside and "figure-dark" not in values.get("class", ""):
             self.figures.append(values)
+            self.uncaptioned += [] if self.framed else [values.get("src", "")]
+        self.framed += tag == "figure"
+        self.skipped += tag in NOT_PROSE
         self.folds += tag == "details" and values.get("class") == "figure-numbers"
 
     def handle_endtag(self, tag: str) -> None:
-        """Leave the article."""
+        """Leave an element."""
         self.inside &= tag != "article"
+        self.framed -= tag == "figure"
+        self.skipped -= tag in NOT_PROSE
+
+    def handle_data(self, data: str) -> None:
+        """Count the words of the article."""
+        if self.inside and not self.skipped:
+            self.words += len(data.split())
 
 
 @cache
@@ -91,6 +113,34 @@ def undescribed(site: Path) -> list[str]:
         for figure in page_at(site / f"{name}.html").figures
         if len(figure.get("alt", "").split()) < FEWEST_WORDS or "/" in figure["alt"].split()[0]
     ]
+
+
+def without_caption(site: Path) -> list[str]:
+    """Figures without a number and a caption, as ``page: figure``."""
+    return [f"{name}: {source}" for name in chapters(site) for source in page_at(site / f"{name}.html").uncaptioned]
+
+
+def smallest_letters(svg: str) -> float:
+    """The size of a figure's smallest letters on the page, in CSS pixels; infinite for a figure without text.
+
+    >>> smallest_letters('<svg width="688pt"><text style="font: 12px sans">a</text></svg>')
+    12.0
+    """
+    width, sizes = WIDTH.search(svg), [float(size) for size in FONT.findall(svg)]
+    if width is None or not sizes:
+        return float("inf")
+    return min(sizes) * min(4 / 3, COLUMN / float(width[1]))
+
+
+def letters(site: Path) -> dict[str, float]:
+    """The smallest letters of every figure by its name; the dark twins have the same."""
+    figures = sorted(path for path in (site / "_images").glob("*.svg") if not path.stem.endswith("-dark"))
+    return {path.name: smallest_letters(path.read_text(encoding="utf-8")) for path in figures}
+
+
+def hard_to_read(site: Path) -> list[str]:
+    """Figures with letters smaller than :data:`SMALLEST`, as ``figure: size``."""
+    return [f"{name}: {size:.1f} px" for name, size in letters(site).items() if size < SMALLEST]
 
 
 def loads_from_elsewhere(site: Path) -> list[str]:

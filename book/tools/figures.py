@@ -30,7 +30,8 @@ def behind_figures(notebooks: Sequence[Path], generated: Path) -> dict[str, Behi
         notebooks: Executed ones; MyST-NB names a figure by its hash.
         generated: Folder of generated figures, with the numbers of NAME.svg in NAME.json.
     """
-    found = {path.stem: Behind(json.loads(path.read_text(encoding="utf-8"))) for path in generated.glob("*.json")}
+    drawn = [path for path in generated.glob("*.json") if path.with_suffix(".svg").exists()]
+    found = {path.stem: Behind(json.loads(path.read_text(encoding="utf-8"))) for path in drawn}
     for path in notebooks:
         for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
             for output in cell.get("outputs", []):

@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from check_browser import BROWSER, HEAVIEST, SLOWEST, Seen, launched, look, served
-from check_files import broken_links, chapters, loads_from_elsewhere, undescribed
+from check_files import (
+    broken_links,
+    chapters,
+    hard_to_read,
+    letters,
+    loads_from_elsewhere,
+    page_at,
+    undescribed,
+    without_caption,
+)
 
 BUILD = Path(__file__).resolve().parents[2] / "_build"
 
@@ -23,8 +32,12 @@ def report(site: Path) -> dict[str, Any]:
         "broken links": broken_links(site),
         "figures without alternative text": undescribed(site),
         "loads from another host": loads_from_elsewhere(site),
+        "figures without a caption": without_caption(site),
+        "figures with letters below 9 px": hard_to_read(site),
     }
     names, seen = chapters(site), []
+    words = {name: page_at(site / f"{name}.html").words for name in names}
+    smallest = min(letters(site).values(), default=None)
     if BROWSER:
         with served(site) as address, launched() as browser:
             for name in names:
@@ -32,7 +45,8 @@ def report(site: Path) -> dict[str, Any]:
                 print(f"  {name}", file=sys.stderr, flush=True)
     problems = [f"{kind}: {one}" for kind, many in found.items() for one in many]
     problems += [one for page in seen for one in page.problems()]
-    return found | {"names": names, "pages": [asdict(page) for page in seen], "problems": problems}
+    measured = {"words": words, "smallest letters, px": smallest}
+    return found | {"names": names, "pages": [asdict(page) for page in seen], "problems": problems} | measured
 
 
 def as_markdown(found: dict[str, Any]) -> str:
@@ -61,7 +75,12 @@ def as_markdown(found: dict[str, Any]) -> str:
         ]
     else:
         lines += ["", "No Chromium or Chrome here (on Debian: apt-get install chromium): only the files were checked."]
-    lines += [f"- {kind}: {len(found[kind])}" for kind in list(found)[:3]]
+    lines += [f"- {kind}: {len(found[kind])}" for kind in list(found)[:5]]
+    lines += [f"- smallest letters in a figure: {found['smallest letters, px']:.1f} px"] if found["words"] else []
+    counted = ", ".join(
+        f"{name.rpartition('/')[2]} {words}" for name, words in found["words"].items() if "api" not in name
+    )
+    lines += [f"- words per page: {counted}"]
     lines += ["", f"{len(found['problems'])} problems" + (":" if found["problems"] else "."), ""]
     return "\n".join(lines + [f"- {one}" for one in found["problems"]]).rstrip() + "\n"
 

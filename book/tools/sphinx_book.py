@@ -37,6 +37,7 @@ def main() -> int:
             "external_toc_path": (source / "_toc.yml").as_posix(),
             "latex_individualpages": False,
             "nitpicky": True,
+            "html_search_scorer": str(Path(__file__).parent / "_ext" / "scorer.js"),
         },
         builder=builder,
         warningiserror=builder == "html",

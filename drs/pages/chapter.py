@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from drs.pages import markdown
 from drs.pages.claims import interval
+from drs.pages.listing import claim_link
 from drs.study.claims import finding, get_claim
 from drs.study.claims.base import Finding
 from drs.study.claims.gate import LEAST
@@ -66,7 +67,7 @@ def verdict(*claim_ids: str, profile: str = "quick") -> Markdown:
     for claim_id in claim_ids:
         claim = get_claim(claim_id)
         lines = [
-            f"**{claim_id}. {claim.statement}**",
+            f'<span id="{claim_id}"></span>**{claim_link(claim, "../")}. {claim.statement}**',
             "",
             f"Rule: {claim.words}",
             "",

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+import math
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from drs.errors import UsageError
 from drs.evaluation.alarms import CHECKS, KINDS
-from drs.pages.claims import as_markdown, reseeded_markdown, when_fixed
+from drs.pages.claims import as_markdown, interval, reseeded_markdown, when_fixed
+from drs.pages.figures.drs import curve
+from drs.pages.figures.figured import Figured
+from drs.pages.figures.front import Row, forest, undetected
+from drs.pages.found import deciding_frame, five, scale, tally
+from drs.pages.listing import as_json, as_tables, by_source, heading, threshold
 from drs.pages.markdown import table
 from drs.pages.report import FRAGMENTS
 from drs.paths import project_root
-from drs.study.claims import verdicts
-from drs.study.profiles import DEFAULT
-from drs.study.results import Results
+from drs.study.claims import Finding, verdicts
+from drs.study.claims.base import SHOWN, main_architecture
 
-__all__ = ["BEGIN", "END", "alarm_table", "fill", "texts", "write"]
+__all__ = ["BEGIN", "END", "alarm_table", "fill", "forest_rows", "pictures", "texts", "write"]
 
 BEGIN, END = "<!-- claims:begin -->", "<!-- claims:end -->"
 
@@ -50,15 +57,41 @@ def texts() -> dict[str, str]:
     counted = f"When the rules were fixed, computed from git by `drs claims --history`: {when_fixed(found)}."
     generated = {
         "alarms.md": alarm_table() + "\n",
-        "claims.md": f"{as_markdown(found, prefix='../')}\n\n{counted}\n",
+        "claims.md": f"{as_tables(found)}\n\n{counted}\n",
+        "claims.json": as_json(found) + "\n",
+        "found.md": f"{five(found)}\n{tally(found)}\n{scale(found)}",
         "reseeded.md": reseeded_markdown() + "\n",
     } | {f"report_{fragment.__name__}.md": fragment() + "\n" for fragment in FRAGMENTS}
     readme = fill((project_root() / "README.md").read_text(encoding="utf-8"), f"{as_markdown(found)}\n\n{counted}")
     return {"README.md": readme} | {f"book/_generated/{name}": text for name, text in generated.items()}
 
 
+def forest_rows(findings: Sequence[Finding]) -> list[Row]:
+    """Findings as the lines of the forest plot, group by group."""
+    rows = []
+    for source, group in by_source(findings).items():
+        times = Counter(found.claim.id for found in group)
+        for found in group:
+            judged, limits = found.judgement, threshold(found.claim.rule) or (math.nan, math.nan)
+            name = found.claim.id if times[found.claim.id] == 1 else f"{found.claim.id}, {found.profile}"
+            numbers = (interval(judged), judged.estimate, judged.low, judged.high)
+            rows.append(Row(heading(source, group), name, judged.verdict, *numbers, *limits))
+    return rows
+
+
+def pictures() -> dict[str, Figured]:
+    """The figures of the front page and of the page of claims by name; one without records is left out."""
+    drawn = {"forest": forest(forest_rows(verdicts()))}
+    losses, adaptive, oblivious = (deciding_frame(name) for name in ("losses", "whitebox", "detection"))
+    if not losses.empty:
+        drawn["story"] = curve(losses, ("ce", "drs"), ("pgd", "worst"))
+    if not adaptive.empty and not oblivious.empty:
+        drawn["known"] = undetected(adaptive, main_architecture(oblivious), "rce", SHOWN)
+    return drawn
+
+
 def write() -> list[Path]:
-    """Write :func:`texts` and the figure of the front page with its numbers; returns what was written.
+    """Write :func:`texts` and :func:`pictures` with their numbers; returns what was written.
 
     Raises:
         UsageError: README.md without its markers.
@@ -68,7 +101,6 @@ def write() -> list[Path]:
 
     matplotlib.use("agg")
     from drs.pages.figures import style
-    from drs.pages.figures.drs import curve
 
     root = project_root()
     generated = root / "book" / "_generated"
@@ -77,11 +109,12 @@ def write() -> list[Path]:
     for name, text in texts().items():
         (root / name).write_text(text, encoding="utf-8")
         written.append(root / name)
-    frame = Results().frame("losses", DEFAULT)
-    if len(frame):
-        style.apply()
-        story = curve(frame, ("ce", "drs"), ("fgsm", "pgd", "worst"))
-        story.figure.savefig(generated / "story.svg", metadata={"Date": None}, transparent=False, facecolor="white")
-        (generated / "story.json").write_text(json.dumps(story.tables(), indent=1) + "\n", encoding="utf-8")
-        written += [generated / "story.svg", generated / "story.json"]
+    style.apply()
+    for name, drawn in pictures().items():
+        picture, numbers = generated / f"{name}.svg", generated / f"{name}.json"
+        drawn.figure.savefig(
+            picture, metadata={"Date": None}, transparent=False, facecolor="white", bbox_inches="tight"
+        )
+        numbers.write_text(json.dumps(drawn.tables(), indent=1) + "\n", encoding="utf-8")
+        written += [picture, numbers]
     return written

@@ -12,6 +12,7 @@ from typing import Any
 from drs.catalog import PIXELS
 from drs.evaluation.curves import ATTACKS
 from drs.pages.markdown import cell, table
+from drs.pages.verdicts import ordered
 from drs.study.claims import CLAIMS, verdicts
 from drs.study.experiments import EXPERIMENTS
 from drs.study.plan import plan
@@ -25,13 +26,14 @@ __all__ = [
     "FRAGMENTS",
     "SCALES",
     "TRAINED",
-    "VERDICTS",
     "architectures",
     "attacks",
     "cost",
     "data",
+    "networks_trained",
     "not_run",
     "outcome",
+    "parameter_count",
     "seeds",
     "trainings",
 ]
@@ -45,7 +47,6 @@ SCALES = tuple(
 """Profile and data set of every scale that the report speaks of."""
 TRAINED = tuple(scale for scale in SCALES if not PROFILES[scale[0]].checks)
 """The scales whose networks differ in more than their seeds."""
-VERDICTS = ("reproduced", "partly reproduced", "undecided", "not reproduced", "not tested", "no records")
 
 
 def _range(values: Iterable[float]) -> str:
@@ -53,8 +54,8 @@ def _range(values: Iterable[float]) -> str:
     return cell(low) if low == high else f"{cell(low)} to {cell(high)}"
 
 
-def _trainings(runs: Iterable[Run]) -> list[TrainingSpec]:
-    """Every network that runs attack or measure, once."""
+def networks_trained(runs: Iterable[Run]) -> list[TrainingSpec]:
+    """Every network that some runs attack or measure, once."""
     found: dict[str, TrainingSpec] = {}
     for run in runs:
         if values := run.spec.get("network"):
@@ -67,14 +68,18 @@ def _parameters(model: str, options: tuple[tuple[str, int], ...], colour: bool) 
     return count_parameters(build_model(model, channels=3 if colour else 1, classes=10, seed=0, **dict(options)))
 
 
+def parameter_count(spec: TrainingSpec) -> int:
+    """How many numbers a training fits."""
+    return _parameters(spec.model, tuple(sorted(spec.model_options.items())), PIXELS.get(spec.dataset) == 32)
+
+
 def architectures() -> str:
     """Every architecture with its number of parameters, and where it is used."""
     used: dict[tuple[str, str, str], dict[int, None]] = {}
     for profile, dataset in TRAINED:
         for name in EXPERIMENTS:
-            for spec in _trainings(plan(name, profile, dataset=dataset)):
-                colour = PIXELS[dataset] == 32
-                count = _parameters(spec.model, tuple(sorted(spec.model_options.items())), colour)
+            for spec in networks_trained(plan(name, profile, dataset=dataset)):
+                count = parameter_count(spec)
                 depth = f"-{spec.model_options['depth']}" if spec.model == "resnet" else ""
                 used.setdefault((f"{spec.model}{depth}", profile, dataset), {})[count] = None
     rows = [[f"`{model}`", f"{profile}, {data}", _range(counts)] for (model, profile, data), counts in used.items()]
@@ -86,7 +91,7 @@ def trainings() -> str:
     rows: dict[tuple[str, ...], list[str]] = {}
     for profile, dataset in TRAINED:
         for name in EXPERIMENTS:
-            if specs := _trainings(plan(name, profile, dataset=dataset)):
+            if specs := networks_trained(plan(name, profile, dataset=dataset)):
                 settings = (
                     f"{profile}, {dataset}",
                     ", ".join(sorted({spec.model for spec in specs})),
@@ -174,11 +179,12 @@ def outcome() -> str:
         scale = f"{found.profile}, {found.dataset}" if found.dataset else found.profile
         link = f"[{found.claim.id}](../{found.claim.notebook}.ipynb)"
         cells.setdefault((source, scale), {}).setdefault(found.judgement.verdict, []).append(link)
+    words = ordered(word for by in cells.values() for word in by)
     rows = [
-        [source, scale, *(", ".join(by.get(verdict, [])) or "none" for verdict in VERDICTS)]
+        [source, scale, *(", ".join(by.get(verdict, [])) or "none" for verdict in words)]
         for (source, scale), by in sorted(cells.items())
     ]
-    return table(["claims of", "profile, data", *VERDICTS], rows)
+    return table(["claims of", "profile, data", *words], rows)
 
 
 def data() -> str:

@@ -33,8 +33,8 @@ def test_map_writes_coefficients_and_marks_the_significant() -> None:
     axes = made.figure.axes[0]
     assert [text.get_text() for text in axes.texts] == ["+1.00"] * 4
     assert {text.get_fontweight() for text in axes.texts} == {"bold"}
-    assert [label.get_text() for label in axes.get_yticklabels()] == made.frame["measure"].unique().tolist()
-    assert [label.get_text() for label in axes.get_xticklabels()] == made.frame["outcome"].unique().tolist()
+    assert [label.get_text() for label in axes.get_yticklabels()] == made.frame["outcome"].unique().tolist()
+    assert [label.get_text() for label in axes.get_xticklabels()] == made.frame["measure"].unique().tolist()
     dots = correlation_map(table, "r", numbers=False).figure.axes[0].get_lines()
     places = [np.asarray(line.get_xydata())[0].tolist() for line in dots]
     assert places == [[0.5, 0.5], [1.5, 0.5], [0.5, 1.5], [1.5, 1.5]]
@@ -50,8 +50,8 @@ def test_a_cell_of_the_map_stands_where_its_row_and_column_say() -> None:
     drawn = {text.get_text(): (text.get_position(), text.get_fontweight()) for text in axes.texts}
     assert drawn == {
         "+.50": ((0.5, 0.5), "bold"),
-        "-.25": ((1.5, 0.5), "normal"),
-        "+.75": ((0.5, 1.5), "normal"),
+        "-.25": ((0.5, 1.5), "normal"),
+        "+.75": ((1.5, 0.5), "normal"),
     }
     mesh = np.ma.filled(axes.collections[0].get_array(), np.nan).ravel()  # type: ignore[arg-type]
     assert mesh.tolist() == pytest.approx([0.5, -0.25, 0.75, np.nan], nan_ok=True)

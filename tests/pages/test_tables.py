@@ -120,7 +120,8 @@ def test_sentence_and_interval() -> None:
 def test_smoke_sets_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DRS_RESULTS", str(tmp_path))
     text = verdict("A3", profile="smoke").data
-    assert text.startswith(f"**A3. {claims.get_claim('A3').statement}**")
+    link = '<span id="A3"></span>**<a href="../book/claims.html#A3">A3</a>'
+    assert text.startswith(f"{link}. {claims.get_claim('A3').statement}**")
     assert "they set no verdict" in text
     assert "eproduced**" not in text
 

@@ -116,17 +116,18 @@ def correlation_map(table: pd.DataFrame, title: str, *, numbers: bool = True) ->
     drawn["measure"], drawn["outcome"] = drawn["measure"].map(label), drawn["outcome"].map(label)
     rows, columns = list(dict.fromkeys(drawn["measure"])), list(dict.fromkeys(drawn["outcome"]))
     values = drawn.pivot(index="measure", columns="outcome", values="estimate").loc[rows, columns].to_numpy(float)
-    wide, high = (0.46, 0.4) if numbers else (0.25, 0.25)
-    figure = Figure(figsize=(1.8 + wide * len(columns), 1.5 + high * len(rows)), layout="constrained")
+    values = values.T  # outcomes down, measures across: the few across, so that letters stay large
+    wide, high = (0.74, 0.27) if numbers else (0.38, 0.2)
+    figure = Figure(figsize=(2.3 + wide * len(rows), 1.9 + high * len(columns)), layout="constrained")
     axes = figure.subplots()
     mesh: ScalarMappable
     if numbers:
         mesh = axes.pcolormesh(values, cmap="RdBu_r", vmin=-1, vmax=1)
     else:  # one picture: hundreds of rectangles would make a heavy figure
-        extent = (0, len(columns), len(rows), 0)
+        extent = (0, len(rows), len(columns), 0)
         mesh = axes.imshow(values, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto", extent=extent)
     for cell in drawn.dropna().to_dict("records"):
-        x, y = columns.index(cell["outcome"]) + 0.5, rows.index(cell["measure"]) + 0.5
+        x, y = rows.index(cell["measure"]) + 0.5, columns.index(cell["outcome"]) + 0.5
         value, bold = cell["estimate"], cell["significant"]
         colour = "white" if abs(value) > 0.6 else "#222222"
         if numbers:
@@ -136,16 +137,16 @@ def correlation_map(table: pd.DataFrame, title: str, *, numbers: bool = True) ->
                 f"{value:+.2f}".replace("0.", "."),
                 ha="center",
                 va="center",
-                fontsize=7,
+                fontsize=8,
                 weight="bold" if bold else "normal",
                 color=colour,
-                alpha=1.0 if bold else 0.6,
+                alpha=1.0 if bold else 0.8,
             )
         elif bold:
             axes.plot([x], [y], ".", color=colour, markersize=3)
-    axes.set_xticks(np.arange(len(columns)) + 0.5, columns, rotation=60, ha="right", fontsize=8)
-    axes.set_yticks(np.arange(len(rows)) + 0.5, rows, fontsize=8)
-    axes.set_ylim(len(rows), 0)
+    axes.set_xticks(np.arange(len(rows)) + 0.5, rows, rotation=45, ha="right", fontsize=8)
+    axes.set_yticks(np.arange(len(columns)) + 0.5, columns, fontsize=8)
+    axes.set_ylim(len(columns), 0)
     axes.set_title(title)
     figure.colorbar(mesh, ax=axes, fraction=0.03, pad=0.01)
     return Figured(figure=figure, frame=drawn, places=("measure",), series=("outcome",), values=("estimate",))

@@ -123,8 +123,7 @@ def curve(frame: pd.DataFrame, variants: Sequence[str], attacks: Sequence[str]) 
             for epsilon in sorted({0.0, *epsilons(frame, attack)})
         ]
     )
-    figure = Figure(figsize=(3.1 * len(attacks), 3.2), layout="constrained")
-    panels = figure.subplots(1, len(attacks), sharey=True, squeeze=False)[0]
+    figure, panels = style.wrapped(len(attacks), height=3.2)
     for axes, (attack, lines) in zip(panels, each(drawn, "attack")):
         style.bands(axes, lines, "epsilon", "accuracy")
         axes.set_title(attack)
@@ -134,8 +133,8 @@ def curve(frame: pd.DataFrame, variants: Sequence[str], attacks: Sequence[str]) 
     panels[0].set_ylabel("accuracy")
     handles, labels = panels[-1].get_legend_handles_labels()
     if len(labels) > 4:
-        figure.set_figwidth(figure.get_figwidth() + 2)
-        figure.legend(handles, labels, loc="outside right center")
+        figure.set_figheight(figure.get_figheight() + 0.8)
+        figure.legend(handles, labels, loc="outside lower center", ncols=4)
     else:
         panels[-1].legend()
     return Figured(figure=figure, frame=drawn, places=("epsilon",), series=("loss",), panel=("attack",))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -58,15 +59,14 @@ def exponents(bound: Record, networks: Sequence[Record]) -> Figured:
         parts.append((f"{loss_of(record)} network", loss_of(record), record.metrics["slope"], *shown))
     names = ("panel", "loss", "exponent", "alpha", difference)
     drawn = pd.concat(pd.DataFrame(dict(zip(names, part))) for part in parts)
-    figure = Figure(figsize=(11, 3.2), layout="constrained")
-    panels = figure.subplots(1, 1 + len(networks), sharex=True, sharey=True)
+    figure, panels = style.wrapped(1 + len(networks), height=3.2)
     for axes, (panel, lines) in zip(panels, each(drawn, "panel")):
         for loss, line in each(lines, "loss"):
             colour, exponent = style.colour(loss), line["exponent"].iloc[0]
             if axes is panels[0]:
                 axes.loglog(line["alpha"], line[difference], color=colour, label=f"{loss}: exponent {exponent:.2f}")
                 axes.set_title(panel)
-                axes.legend(fontsize="x-small", loc="upper left", handlelength=1)
+                axes.legend(fontsize="small", loc="upper left", handlelength=1)
             else:
                 axes.loglog(line["alpha"], line[difference], ".", color=colour, markersize=3, rasterized=True)
                 axes.set_title(f"{panel}: {exponent:.2f}")
@@ -130,8 +130,7 @@ def over_epsilon(frame: pd.DataFrame, head: str, attacks: Sequence[str], label: 
         )
         for attack in attacks
     )
-    figure = Figure(figsize=(2.8 * len(attacks), 3.1), layout="constrained")
-    panels = figure.subplots(1, len(attacks), sharey=True, squeeze=False)[0]
+    figure, panels = style.wrapped(len(attacks))
     for axes, attack in zip(panels, map(style.attack, attacks)):
         style.bands(axes, drawn[drawn["attack"] == attack], "epsilon", label, size=3)
         axes.set_title(attack)
@@ -183,10 +182,16 @@ def roc_curves(records: Sequence[Record], attacks: Sequence[str]) -> Figured:
                     where = {"network": loss_of(record), "attack": style.attack(attack), "detector": detector}
                     parts.append(pd.DataFrame(where | {"AUC": auc(normal, adversarial)} | kept))
     drawn = pd.concat(parts[1:] or parts)
-    figure = Figure(figsize=(2.1 * len(attacks), 2.2 * len(records)), layout="constrained")
-    panels = figure.subplots(len(records), len(attacks), sharex=True, sharey=True, squeeze=False)
-    for (down, across), axes in np.ndenumerate(panels):
-        network, attack = loss_of(records[down]), style.attack(attacks[across])
+    rows = 2 if len(attacks) > 3 else 1  # for each network: two rows of three keep the legends readable
+    across = math.ceil(len(attacks) / rows)
+    figure = Figure(figsize=(2.4 * across, 2.7 * rows * len(records)), layout="constrained")
+    panels = figure.subplots(rows * len(records), across, sharex=True, sharey=True, squeeze=False).flat
+    for place, axes in enumerate(panels):
+        down, number = divmod(place, rows * across)
+        if number >= len(attacks):
+            axes.set_axis_off()
+            continue
+        network, attack = loss_of(records[down]), style.attack(attacks[number])
         lines = drawn[(drawn["network"] == network) & (drawn["attack"] == attack)]
         for detector, line in each(lines, "detector"):
             axes.plot(
@@ -198,16 +203,15 @@ def roc_curves(records: Sequence[Record], attacks: Sequence[str]) -> Figured:
                 label=f"{detector} {line['AUC'].iloc[0]:.2f}",
             )
         if len(lines):
-            axes.legend(fontsize=6, loc="lower right", handlelength=1.6)
+            axes.legend(fontsize=7.5, loc="lower right", handlelength=1.4)
         else:
             axes.text(0.5, 0.5, "no success", ha="center", fontsize="small")
         axes.set_xticks([0, 0.5, 1])
         axes.set_yticks([0, 0.5, 1])
-        if down == 0:
-            axes.set_title(attack, fontsize="small")
-        if across == 0:
+        axes.set_title(attack, fontsize="small")
+        if number % across == 0:
             axes.set_ylabel(f"{network}\nnormal kept")
-        if down + 1 == len(records):
+        if number >= (rows - 1) * across:
             axes.set_xlabel("attacks kept")
         style.tidy(axes, grid=False)
     return Figured(
@@ -282,7 +286,7 @@ def histograms(records: Sequence[Record], metric: str, attacks: Sequence[str]) -
     drawn = pd.concat(parts)
     palette = ["#222222", "#999999", "#CC79A7", "#E69F00", "#56B4E9"]
     colours = dict(zip(["normal", *map(style.attack, attacks)], palette))
-    figure = Figure(figsize=(3.4 * len(records), 3.1), layout="constrained")
+    figure = Figure(figsize=(3.0 * len(records), 3.1), layout="constrained")
     panels = figure.subplots(1, len(records), squeeze=False)[0]
     for axes, (network, of_network) in zip(panels, each(drawn, "network")):
         for name, bins in each(of_network, "images"):
@@ -349,7 +353,7 @@ def adaptive(frame: pd.DataFrame, oblivious: pd.DataFrame | None = None) -> Figu
                 if len(seeds):
                     rows.append(where | {share: seeds.mean(), "seeds": tuple(seeds)})
     drawn = pd.DataFrame(rows)
-    figure = Figure(figsize=(10, 3.2), layout="constrained")
+    figure = Figure(figsize=(9.2, 3.4), layout="constrained")
     panels = figure.subplots(1, len(DETECTORS), sharey=True)
     names = list(every)
     for axes, detector in zip(panels, DETECTORS.values()):

@@ -96,7 +96,7 @@ def captions(frame: pd.DataFrame) -> Figured:
                 gain = interval("overlap", ours - base[name].to_numpy(float))
                 rows.append({"panel": "word overlap, minus CE", **place, **gain})
     drawn = pd.DataFrame(rows).sort_values("panel", kind="stable")
-    figure = Figure(figsize=(9.6, 3.6), layout="constrained")
+    figure = Figure(figsize=(9.2, 3.8), layout="constrained")
     for axes, (panel, part) in zip(figure.subplots(1, 2), each(drawn, "panel")):
         if panel == "word overlap":
             _lines(axes, part, "steps", "overlap", "loss")
@@ -223,7 +223,7 @@ def calibration(
             ]
         ]
     )
-    figure = Figure(figsize=(9.6, 3.6), layout="constrained")
+    figure = Figure(figsize=(9.2, 3.8), layout="constrained")
     for axes, (measure, part) in zip(figure.subplots(1, 2), each(drawn, "measure")):
         _lines(axes, part, "degrees", "value", "arm")
         axes.set_title(measure)

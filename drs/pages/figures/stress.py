@@ -47,7 +47,7 @@ def every_attack(frame: pd.DataFrame) -> Figured:
         ]
     )
     budgets = budgets_of(frame)
-    figure = Figure(figsize=(2.9 * len(budgets) + 3.2, 5.6), layout="constrained")
+    figure = Figure(figsize=(2.1 * len(budgets) + 2.6, 6.2), layout="constrained")
     panels = figure.subplots(1, len(budgets), sharey=True, squeeze=False)[0]
     places = np.arange(len(ATTACKS))[::-1]
     for axes, (budget, lines) in zip(panels, each(drawn, "budget")):
@@ -65,7 +65,7 @@ def every_attack(frame: pd.DataFrame) -> Figured:
         axes.set_xlabel("accuracy")
         style.tidy(axes)
     panels[0].set_yticks(places, list(ATTACKS.values()), fontsize="small")
-    panels[-1].legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    figure.legend(*panels[-1].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return Figured(figure=figure, frame=drawn, places=("attack",), series=("loss",), panel=("budget",))
 
 
@@ -99,12 +99,12 @@ def convergence(frame: pd.DataFrame) -> Figured:
         "restarts, margin": "margin_restarts",
     }
     drawn = pd.concat(_seeds(frame, head, "number").assign(panel=panel) for panel, head in shown.items())
-    figure = Figure(figsize=(10.5, 3.2), layout="constrained")
+    figure = Figure(figsize=(9.2, 3.8), layout="constrained")
     panels = figure.subplots(1, len(shown), sharey=True)
     for axes, (panel, lines) in zip(panels, each(drawn, "panel")):
         _curves(axes, lines, "number", panel, log=panel.startswith("steps"))
     panels[0].set_ylabel("accuracy")
-    panels[-1].legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    figure.legend(*panels[-1].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return Figured(figure=figure, frame=drawn, places=("number",), series=("loss",), panel=("panel",))
 
 
@@ -147,7 +147,7 @@ def cost(frame: pd.DataFrame) -> Figured:
             if row["kind"] == "loss" or name != "naive"
         ]
     )
-    figure = Figure(figsize=(10, 3.4), layout="constrained")
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(2, 1))
     for axes, panel in zip((left, right), panels.values()):
         rows = drawn[drawn["panel"] == panel]
@@ -162,7 +162,7 @@ def cost(frame: pd.DataFrame) -> Figured:
                 for x, y, top in zip(where, values, high):
                     if np.isfinite(y):
                         text = f"{y:.3g}"
-                        axes.annotate(text, (x, top), (0, 2), textcoords="offset points", ha="center", fontsize=7)
+                        axes.annotate(text, (x, top), (0, 2), textcoords="offset points", ha="center", fontsize=8.6)
         names = list(dict.fromkeys(rows["work"]))
         axes.set_xticks(range(len(names)), [name.replace(" step", "\nstep") for name in names], fontsize="small")
         axes.set_title(panel)

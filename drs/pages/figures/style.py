@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from drs.pages.figures.figured import each
 from drs.study.metrics import ATTACKS, Metric
 
-__all__ = ["CANVAS", "COLOURS", "NAMES", "apply", "attack", "bands", "colour", "name", "stairs", "tidy"]
+__all__ = ["CANVAS", "COLOURS", "NAMES", "apply", "attack", "bands", "colour", "name", "stairs", "tidy", "wrapped"]
 
 COLOURS = {
     "ce": "#0072B2",
@@ -101,6 +104,21 @@ def bands(axes: Axes, frame: pd.DataFrame, x: str, y: str, *, size: float = 3.5,
 def stairs(axes: Axes, bins: pd.DataFrame, value: str, *, color: str, label: str) -> None:
     """One histogram as steps, from a frame with the bins' ends ``from`` and ``to`` and their ``value``."""
     axes.stairs(bins[value], [*bins["from"], bins["to"].iloc[-1]], color=color, label=label, linewidth=1.4)
+
+
+def wrapped(count: int, *, height: float = 2.9) -> tuple[Figure, list[Axes]]:
+    """A figure as wide as the page's text with one panel per attack or loss: more than three go into rows of two.
+
+    Letters keep their size on the page, which shrinks a figure of more than 7 inches. The panels share both axes.
+    """
+    across = count if count <= 3 else 2
+    down = math.ceil(count / across)
+    width = 9.2 if across == 3 else 7.0
+    figure = Figure(figsize=(width if across > 1 else 4.2, height * down), layout="constrained")
+    panels = list(figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).flat)
+    for empty in panels[count:]:
+        empty.set_axis_off()
+    return figure, panels[:count]
 
 
 def tidy(axes: Axes, *, grid: bool = True) -> None:

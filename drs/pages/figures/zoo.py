@@ -51,7 +51,7 @@ def matrix(frame: pd.DataFrame, names: tuple[str, ...], named: Mapping[str, tupl
     subjects = list(dict.fromkeys(drawn["subject"]))
     shown = set(drawn["alarm"]).union(*(named.get(subject, ()) for subject in subjects))
     alarms = [name for name in names if name in shown]
-    figure = Figure(figsize=(0.36 * len(alarms) + 2.6, 0.3 * len(subjects) + 2.0), layout="constrained")
+    figure = Figure(figsize=(0.34 * len(alarms) + 2.6, 0.3 * len(subjects) + 2.0), layout="constrained")
     axes = figure.subplots()
     for _, row in drawn.iterrows():
         x, y = alarms.index(row["alarm"]), subjects.index(row["subject"])

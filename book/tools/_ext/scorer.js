@@ -1,0 +1,30 @@
+// How the search ranks what it finds: the page that defines a term first, then chapters, then the API.
+const DEFINING = {
+  "softmax": "notebooks/f1_softmax",
+  "cross-entropy": "notebooks/f1_softmax",
+  "input gradient": "notebooks/f2_attacks",
+  "projection": "notebooks/f2_attacks",
+  "gradient masking": "notebooks/f3_honest",
+  "worst case": "notebooks/f3_honest",
+  "non-me": "notebooks/f4_detection",
+  "k-density": "notebooks/f4_detection",
+  "label smoothing": "notebooks/03_drs_loss",
+  "temperature": "notebooks/05_stronger_attacks",
+};
+const asked = (new URLSearchParams(location.search).get("q") ?? "").trim().toLowerCase();
+
+var Scorer = {
+  score: ([page, title, anchor, description, score]) => {
+    if (DEFINING[asked] === page) return score + 100;
+    if (page.startsWith("notebooks/")) return score + 8;
+    return page.startsWith("book/api/") || page === "book/bibliography" ? score - 8 : score;
+  },
+  objNameMatch: 11,
+  objPartialMatch: 6,
+  objPrio: {0: 15, 1: 5, 2: -5},
+  objPrioDefault: 0,
+  title: 15,
+  partialTitle: 7,
+  term: 5,
+  partialTerm: 2,
+};

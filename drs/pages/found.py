@@ -1,0 +1,184 @@
+"""What the front page says first: how many claims came out how, five findings with their numbers, and the scale."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from drs.pages.claims import interval
+from drs.pages.figures.drs import epsilons, under
+from drs.pages.figures.front import KNOWING
+from drs.pages.listing import claim_link
+from drs.pages.report import networks_trained, parameter_count
+from drs.pages.verdicts import badge, look, ordered, strongest
+from drs.study.claims import CLAIMS, Finding
+from drs.study.claims.base import SHOWN, main_architecture
+from drs.study.metrics import DETECTORS, column, columns
+from drs.study.plan import Scale, plan
+from drs.study.profiles import PROFILES
+from drs.study.records import to_frame
+from drs.study.results import Results
+
+__all__ = ["deciding_frame", "five", "scale", "tally"]
+
+KEPT = ("reproduced", "held")
+LOST = ("not reproduced", "failed")
+
+
+def tally(findings: Sequence[Finding]) -> str:
+    """How many claims have which verdict, each at its strongest profile: a coloured strip and a sentence."""
+    counts: Counter[str] = Counter(found.judgement.verdict for found in strongest(findings))
+    words = ordered(counts)
+    parts = "".join(
+        f'<a href="claims.html" tabindex="-1" style="flex: {counts[word]}; background: {look(word).colour}" '
+        f'title="{counts[word]} {word}">{look(word).sign}&nbsp;{counts[word]}</a>'
+        for word in words
+    )
+    said = " · ".join(f"{badge(word)} {counts[word]}" for word in words)
+    return f'<div class="tally" aria-hidden="true">{parts}</div>\n\n{counts.total()} claims: {said}\n'
+
+
+def deciding_frame(experiment: str) -> pd.DataFrame:
+    """The records of an experiment at the strongest scale that has all of them; empty where there is none."""
+    scales = Results().complete(experiment)
+    if not scales:
+        return pd.DataFrame()
+    best = next(one for one in scales if one.profile == scales[-1].profile)
+    return to_frame(Results().records(experiment, best.profile, dataset=best.dataset))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}%"
+
+
+def _at(findings: Sequence[Finding], claim_id: str) -> Finding | None:
+    """The strongest finding on a claim, if there is such a claim and it has a number."""
+    for found in strongest(findings):
+        if found.claim.id == claim_id and found.judgement.n:
+            return found
+    return None
+
+
+def _link(found: Finding | None) -> str:
+    """A claim in brackets, with its verdict."""
+    return f" ({claim_link(found.claim, '../')}: {found.judgement.verdict})" if found else ""
+
+
+def _restraint(findings: Sequence[Finding], frame: pd.DataFrame) -> list[str]:
+    """When the DRS loss helps, and when it does not."""
+    means = {name: rows.mean(numeric_only=True) for name, rows in frame.groupby("variant")}
+    if not {"ce", "drs"} <= set(means):
+        return []
+    budgets = epsilons(frame, "worst")
+    gains = {budget: means["drs"][under("worst", budget)] - means["ce"][under("worst", budget)] for budget in budgets}
+    best = max(gains, key=lambda budget: gains[budget])
+    kept = {name: _percent(means[name][under("worst", best)]) for name in ("ce", "drs")}
+    verb = "helps most" if gains[best] > 0 else "does not help"
+    first = (
+        f"**DRS {verb} at small budgets.** At epsilon {best:g} convolutional networks trained with it keep "
+        f"{kept['drs']} of the images against our standard attacks, those trained with cross-entropy {kept['ce']}"
+        f"{_link(_at(findings, 'A3'))}."
+    )
+    last = budgets[-1]
+    second = f"**It is no general defence.** At epsilon {last:g} DRS networks keep "
+    second += f"{_percent(means['drs'][under('worst', last)])}"
+    if "mlp-drs" in means:
+        dense = frame[frame["variant"] == "mlp-drs"]
+        lost = int((~(dense[under("worst", 0.0)] > 0.5)).sum())
+        second += f"; {lost} of {len(dense)} networks without convolutions did not learn at all under it"
+    if strong := _at(findings, "C2"):
+        second += f"; {strong.claim.quantity}: {interval(strong.judgement)}{_link(strong)}"
+    return [first, second + "."]
+
+
+def _scores(findings: Sequence[Finding], frame: pd.DataFrame) -> list[str]:
+    """What RCE does to the detector's score."""
+    found = _at(findings, "B3b")
+    if found is None:
+        return []
+    better = "makes a simple score useful" if found.judgement.verdict in KEPT else "and its score"
+    names = list(columns(frame, "auc", detector="non_me"))
+    means = frame.groupby("network.loss")[names].mean().mean(axis=1)
+    return [
+        f"**RCE {better}.** The entropy of the false classes tells attacked images from normal ones with an area under "
+        f"the ROC curve of {means['rce']:.2f} after RCE and {means['ce']:.2f} after cross-entropy, mean over attacks "
+        f"that do not know the detector{_link(found)}."
+    ]
+
+
+def _falls(findings: Sequence[Finding], adaptive: pd.DataFrame, oblivious: pd.DataFrame) -> list[str]:
+    """What an attacker does who knows the detector."""
+    found = _at(findings, "C5")
+    if found is None or adaptive.empty:
+        return []
+    rows = adaptive[adaptive["network.loss"] == "rce"]
+    known, blind = {}, {}
+    for metric in DETECTORS:
+        tried = [n for n, m in columns(adaptive, "undetected", detector=metric).items() if m.attack in KNOWING]
+        known[metric] = float(rows[tried].max(axis=1).mean())
+        number = column("undetected", detector=metric, attack="bim", budget=SHOWN)
+        plain = oblivious[oblivious["network.loss"] == "rce"]
+        blind[metric] = float(plain[number].mean()) if number in plain else np.nan
+    best = min(known, key=lambda metric: known[metric])
+    head = "The detector falls to" if found.judgement.verdict in LOST else "The detector against"
+    return [
+        f"**{head} an attacker who knows it.** Even with the score that serves it best, {_percent(known[best])} of the "
+        f"attacked images are misclassified and accepted behind an RCE network; an attack that does not know of the "
+        f"detector gets {_percent(blind[best])} through{_link(found)}."
+    ]
+
+
+def _together(findings: Sequence[Finding]) -> list[str]:
+    """What becomes of the detector when the networks are trained with DRS."""
+    found = _at(findings, "C4")
+    if found is None:
+        return []
+    head = {**dict.fromkeys(KEPT, "The two ideas add up"), **dict.fromkeys(LOST, "The two ideas do not add up")}
+    return [
+        f"**{head.get(found.judgement.verdict, 'The two ideas together are an open question')}.** Behind DRS networks "
+        f"the detector's area under the ROC curve changes by {interval(found.judgement)} against cross-entropy"
+        f"{_link(found)}."
+    ]
+
+
+def five(findings: Sequence[Finding]) -> str:
+    """What we found, good and bad, as a list in Markdown; a sentence whose records are not there is left out."""
+    losses, detection = deciding_frame("losses"), deciding_frame("detection")
+    every: list[str] = []
+    if not losses.empty:
+        every += _restraint(findings, losses)
+    if not detection.empty:
+        detection = main_architecture(detection)
+        every += _scores(findings, detection)
+        every += _falls(findings, deciding_frame("whitebox"), detection)
+    every += _together(findings)
+    return "\n".join(f"- {sentence}" for sentence in every) + "\n"
+
+
+def _range(values: Sequence[int]) -> str:
+    low, high = min(values), max(values)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def scale(findings: Sequence[Finding]) -> str:
+    """How small everything is, in one bold sentence."""
+    used = [found for found in strongest(findings) if found.judgement.n]
+    data = sorted({part for found in used for part in found.dataset.split(", ") if part != "no data"})
+    scales = {Scale(found.profile, PROFILES[found.profile].dataset): None for found in used}
+    trained = networks_trained(run for one in scales for name in _experiments() for run in plan(name, one.profile))
+    sizes = [parameter_count(spec) for spec in trained]
+    seeds = [found.seeds for found in used if found.claim.counts == "seeds"]
+    whole = sum(len(plan(name, "paper")) for name in _experiments())
+    done = sum(len(Results().records(name, "paper")) for name in _experiments())
+    return (
+        f"**All of this is small: the data are {', '.join(f'`{name}`' for name in data)} (`mnist5k` is 5,000 digits), "
+        f"the networks have {_range(sizes)} parameters, a verdict rests on {_range(seeds)} seeds, and {done} of the "
+        f"{whole} runs planned at the papers' own scale have been made.**\n"
+    )
+
+
+def _experiments() -> list[str]:
+    return list(dict.fromkeys(claim.experiment for claim in CLAIMS.values()))
