@@ -146,7 +146,7 @@ def test_ones_own_folder_of_images(drs: Command, tmp_path: Path, monkeypatch: py
     ("words", "sentence"),
     [
         ("run nothing", "unknown experiment 'nothing': expected one of anatomy, "),
-        ("run counter --profile large", "unknown profile 'large': expected one of paper, quick, reseeded, smoke"),
+        ("run counter --profile large", "unknown profile 'large': expected one of full, paper, quick, smoke"),
         ("status --profile large", "unknown profile 'large'"),
         ("run counter -p smoke --dataset cats", "unknown data set 'cats': expected one of "),
         ("status -p smoke --dataset cats", "unknown data set 'cats'"),

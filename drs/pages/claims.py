@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from drs.pages.markdown import cell, table
-from drs.study.claims import CLAIMS, Finding, Judgement, finding
+from drs.study.claims import CLAIMS, Finding, Judgement
 from drs.study.history import NOTHING, Entry, known, said
-from drs.study.profiles import QUICK, RESEEDED
 
-__all__ = ["as_blocks", "as_history", "as_lines", "as_markdown", "interval", "reseeded_markdown", "when_fixed"]
+__all__ = ["as_blocks", "as_history", "as_lines", "as_markdown", "interval", "when_fixed"]
 
 
 def interval(judged: Judgement) -> str:
@@ -73,19 +72,6 @@ def when_fixed(findings: list[Finding]) -> str:
         when = known(each.claim).get(each.profile) if each.judgement.n else None
         found.setdefault(when.outcome if when else NOTHING, []).append(each.claim.id)
     return "; ".join(f"{outcome}: {len(ids)} ({', '.join(ids)})" for outcome, ids in sorted(found.items()))
-
-
-def reseeded_markdown() -> str:
-    """A Markdown table of what other seeds make of each claim, next to ``quick``; a claim without such records is left
-    out."""
-    rows = []
-    for claim_id, claim in CLAIMS.items():
-        first, again = finding(claim_id, QUICK.name).judgement, finding(claim_id, RESEEDED.name).judgement
-        if "no records" not in (first.verdict, again.verdict):
-            same = "the same" if first.verdict == again.verdict else "**another verdict**"
-            found = (f"{judged.verdict}: {interval(judged)}" for judged in (first, again))
-            rows.append([f"{claim_id}, {claim.quantity}", *found, same])
-    return table(["", "seeds of `quick`", "other seeds", ""], rows)
 
 
 def as_markdown(findings: list[Finding], *, prefix: str = "") -> str:

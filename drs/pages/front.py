@@ -10,7 +10,7 @@ from pathlib import Path
 
 from drs.errors import UsageError
 from drs.evaluation.alarms import CHECKS, KINDS
-from drs.pages.claims import as_markdown, interval, reseeded_markdown, when_fixed
+from drs.pages.claims import as_markdown, interval, when_fixed
 from drs.pages.figures.drs import curve
 from drs.pages.figures.figured import Figured
 from drs.pages.figures.front import Row, forest, undetected
@@ -60,7 +60,6 @@ def texts() -> dict[str, str]:
         "claims.md": f"{as_tables(found)}\n\n{counted}\n",
         "claims.json": as_json(found) + "\n",
         "found.md": f"{five(found)}\n{tally(found)}\n{scale(found)}",
-        "reseeded.md": reseeded_markdown() + "\n",
     } | {f"report_{fragment.__name__}.md": fragment() + "\n" for fragment in FRAGMENTS}
     readme = fill((project_root() / "README.md").read_text(encoding="utf-8"), f"{as_markdown(found)}\n\n{counted}")
     return {"README.md": readme} | {f"book/_generated/{name}": text for name, text in generated.items()}

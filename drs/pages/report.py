@@ -25,7 +25,6 @@ from drs.training.spec import TrainingSpec
 __all__ = [
     "FRAGMENTS",
     "SCALES",
-    "TRAINED",
     "architectures",
     "attacks",
     "cost",
@@ -45,8 +44,6 @@ SCALES = tuple(
     for dataset in (profile.dataset, *profile.also_on)
 )
 """Profile and data set of every scale that the report speaks of."""
-TRAINED = tuple(scale for scale in SCALES if not PROFILES[scale[0]].checks)
-"""The scales whose networks differ in more than their seeds."""
 
 
 def _range(values: Iterable[float]) -> str:
@@ -76,7 +73,7 @@ def parameter_count(spec: TrainingSpec) -> int:
 def architectures() -> str:
     """Every architecture with its number of parameters, and where it is used."""
     used: dict[tuple[str, str, str], dict[int, None]] = {}
-    for profile, dataset in TRAINED:
+    for profile, dataset in SCALES:
         for name in EXPERIMENTS:
             for spec in networks_trained(plan(name, profile, dataset=dataset)):
                 count = parameter_count(spec)
@@ -89,7 +86,7 @@ def architectures() -> str:
 def trainings() -> str:
     """The hyperparameters of the networks at each scale; experiments that train alike share a row."""
     rows: dict[tuple[str, ...], list[str]] = {}
-    for profile, dataset in TRAINED:
+    for profile, dataset in SCALES:
         for name in EXPERIMENTS:
             if specs := networks_trained(plan(name, profile, dataset=dataset)):
                 settings = (

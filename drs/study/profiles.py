@@ -7,7 +7,7 @@ from the profile it is given and never asks for its name. Every figure says whic
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from drs.errors import pick
@@ -19,7 +19,6 @@ __all__ = [
     "PAPER",
     "PROFILES",
     "QUICK",
-    "RESEEDED",
     "SMOKE",
     "Anatomy",
     "Architectures",
@@ -294,7 +293,6 @@ class Profile:
         name: What ``--profile`` takes.
         purpose: One line for ``drs list``.
         decides: Whether its records may set a verdict; the later of two such profiles is the stronger one.
-        checks: The profile that it repeats from other seeds; None for a profile that stands for itself.
         scratch: Whether a chapter may compute its runs, into ``_build``; every other profile is only read.
         dataset: Data set of the experiments on digits.
         also_on: Further data sets that the profile is meant for.
@@ -319,7 +317,6 @@ class Profile:
     name: str
     purpose: str
     decides: bool = False
-    checks: str | None = None
     scratch: bool = False
     dataset: str
     also_on: tuple[str, ...] = ()
@@ -424,16 +421,6 @@ QUICK = Profile(
         rce={"learning_rate": 2.7, "weight_decay": 2.2e-5},
     ),
 )
-RESEEDED = replace(
-    QUICK,
-    objectives=replace(QUICK.objectives, rce={}),
-    name="reseeded",
-    purpose="quick again from other seeds, a check",
-    decides=False,
-    checks=QUICK.name,
-    seeds=(10, 11, 12),
-    master_seed=2024,
-)
 FULL = Profile(
     name="full",
     purpose="all of MNIST, on processors overnight",
@@ -495,8 +482,8 @@ PAPER = Profile(
     restrained=SelfRestrained(repeats=10, steps=3000, batch=512, embedding_steps=2300),
 )
 
-PROFILES: dict[str, Profile] = {profile.name: profile for profile in (SMOKE, QUICK, RESEEDED, FULL, PAPER)}
-"""Every profile by name, weakest first. A check sets no verdict: it shows which verdicts depend on the seeds."""
+PROFILES: dict[str, Profile] = {profile.name: profile for profile in (SMOKE, QUICK, FULL, PAPER)}
+"""Every profile by name, weakest first."""
 DEFAULT = QUICK.name
 """What a chapter and every command show unless they are told another."""
 

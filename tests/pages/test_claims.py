@@ -7,28 +7,13 @@ from pathlib import Path
 import pytest
 
 from drs.pages import claims as text
-from drs.pages.claims import as_blocks, as_history, as_lines, as_markdown, reseeded_markdown, when_fixed
+from drs.pages.claims import as_blocks, as_history, as_lines, as_markdown, when_fixed
 from drs.study import history
 from drs.study.claims import CLAIMS, Finding, Judgement, get_claim, verdicts
-from drs.study.claims.base import Claim, VerdictName
+from drs.study.claims.base import Claim
 from drs.study.history import Entry
 from drs.study.repository import Change
 from drs.study.rules import rule_hash
-
-
-def test_other_seeds_stand_beside_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    verdict: dict[tuple[str, str], VerdictName] = {("A1", "quick"): "reproduced", ("A1", "reseeded"): "reproduced"}
-    verdict |= {("A3", "quick"): "reproduced", ("A3", "reseeded"): "not reproduced", ("A2", "quick"): "reproduced"}
-
-    def found(claim_id: str, profile: str) -> Finding:
-        judged = Judgement(verdict.get((claim_id, profile), "no records"), 0.5, 0.4, 0.6, 3, "")
-        return Finding(get_claim(claim_id), profile, judged, 3, "mnist5k", "cpu")
-
-    monkeypatch.setattr(text, "finding", found)
-    rows = reseeded_markdown().splitlines()[2:]
-    assert [row.split("|")[1].split(",")[0].strip() for row in rows] == ["A1", "A3"]
-    assert rows[0].endswith("| reproduced: 0.5 [0.4, 0.6] | reproduced: 0.5 [0.4, 0.6] | the same |")
-    assert rows[1].endswith("| not reproduced: 0.5 [0.4, 0.6] | **another verdict** |")
 
 
 def test_claims_without_records_as_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,7 +25,6 @@ def test_claims_without_records_as_text(tmp_path: Path, monkeypatch: pytest.Monk
     assert len(lines) == len(CLAIMS)
     assert lines[0].startswith("A0   no records ")
     assert lines[0].endswith("share of fooled images whose spread rises  (notebooks/01_anatomy.ipynb)")
-    assert reseeded_markdown().splitlines()[2:] == []
     table = as_markdown(every, prefix="../").splitlines()
     assert len(table) == 2 + len(CLAIMS)
     assert table[2].startswith("| [A0](../notebooks/01_anatomy.ipynb): An attack that succeeds")

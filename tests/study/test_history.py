@@ -228,7 +228,7 @@ def entries(*, now: str | None = None, **changes: Any) -> dict[str, dict[str, En
     change = Change("1a2b3c4", "code", "Another mean")
     changed = replace(fixed, outcome="code changed since", changes=(change,), **changes)
     amended = Entry("amended after results were seen", get_claim("C4").amended, {"abc": "0" * 16}, here["C4"])
-    return {"A1": {"quick": fixed, "paper": changed, "reseeded": fixed}, "C4": {"quick": amended}}
+    return {"A1": {"quick": fixed, "paper": changed, "full": fixed}, "C4": {"quick": amended}}
 
 
 @pytest.fixture

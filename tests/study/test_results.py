@@ -111,9 +111,8 @@ def test_the_whole_report_reads_every_committed_record_once(monkeypatch: pytest.
 
 
 def test_what_profiles_decide_is_said_once() -> None:
-    assert [profile.name for profile in deciding()] == ["quick", "paper"]
+    assert [profile.name for profile in deciding()] == ["quick", "full", "paper"]
     assert [p.name for p in PROFILES.values() if p.scratch] == ["smoke"]
-    assert {p.name: p.checks for p in PROFILES.values() if p.checks} == {"reseeded": "quick"}
 
 
 def test_the_catalogue_is_what_the_registries_hold() -> None:

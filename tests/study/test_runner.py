@@ -176,7 +176,7 @@ def test_a_record_carries_the_rules_that_it_decides(counter: Counter, monkeypatc
     ("call", "sentence"),
     [
         (lambda: plan("nothing", "smoke"), "unknown experiment 'nothing': expected one of .*losses"),
-        (lambda: plan("counter", "large"), "unknown profile 'large': expected one of paper, quick, reseeded, smoke"),
+        (lambda: plan("counter", "large"), "unknown profile 'large': expected one of full, paper, quick, smoke"),
         (lambda: plan("counter", "smoke", dataset="cats"), "unknown data set 'cats': expected one of .*mnist5k"),
         (lambda: here(plan("counter", "smoke"), workers=0), "expected workers >= 1, got 0"),
         (lambda: here([], workers=-2), "expected workers >= 1, got -2"),

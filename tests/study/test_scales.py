@@ -42,7 +42,6 @@ def test_a_scale_is_complete_with_its_last_record() -> None:
     record("paper", "cifar10-jpeg")
     record("paper", "svhn", count=1)
     record("smoke")
-    record("reseeded")
     assert Results().complete("twice") == [Scale("quick", "mnist5k"), Scale("paper", "cifar10-jpeg")]
     record("paper")
     assert [str(scale) for scale in Results().complete("twice")] == [
@@ -65,8 +64,7 @@ def test_a_chapter_shows_its_own_scale_first_and_reads_only() -> None:
     found = at_every_scale("twice", "quick")
     assert [str(shown.scale) for shown in found.every] == ["quick, mnist5k", "paper, cifar10-jpeg"]
     assert [list(shown.frame["value"]) for shown in found.every] == [[1.0, 1.0], [1.0, 1.0]]  # as recorded
-    record("reseeded")
-    assert [str(shown.scale) for shown in at_every_scale("twice", "reseeded").every] == ["reseeded, mnist5k"]
+    assert [str(shown.scale) for shown in at_every_scale("twice", "quick").every[1:]] == ["paper, cifar10-jpeg"]
 
 
 @pytest.mark.parametrize("profile", [name for name in PROFILES if name != "smoke"])
