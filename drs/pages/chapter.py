@@ -72,6 +72,8 @@ def verdict(*claim_ids: str, profile: str = "quick") -> Markdown:
             f"Rule: {claim.words}",
             "",
         ]
+        if claim.by_construction:
+            lines += [f"By construction, and counted apart: {claim.by_construction}", ""]
         if claim.networks:
             lines += [
                 f"Not tested where a network that the rule compares ends training below an accuracy of {LEAST:g}.",

@@ -11,13 +11,12 @@ import pandas as pd
 import pytest
 
 from drs.pages import report
-from drs.study.claims import CLAIMS, Finding, finding, get_claim
+from drs.study.claims import CLAIMS, Finding, get_claim
 from drs.study.claims.base import Judgement
 from drs.study.experiments import EXPERIMENTS, Context, Experiment, Outcome, Spec
 from drs.study.plan import plan
 from drs.study.profiles import Profile
 from drs.study.records import Record, write_record
-from drs.study.results import Results
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -150,33 +149,5 @@ def test_the_page_includes_every_table_and_every_table_is_there() -> None:
     for table in report.FRAGMENTS:
         assert page.count(f"```{{include}} _generated/report_{table.__name__}.md\n") == 1
         assert (ROOT / "book" / "_generated" / f"report_{table.__name__}.md").is_file()
-    assert page.count("_generated/") == len(report.FRAGMENTS)
-
-
-BORNE_OUT = {
-    "A1": "partly reproduced",
-    "A3": "reproduced",
-    "B0": "reproduced",
-    "B1": "reproduced",
-    "B2": "reproduced",
-    "B3b": "reproduced",
-    "B8": "reproduced",
-    "C4": "not reproduced",
-    "C5": "not reproduced",
-}
-"""The verdicts of ``quick`` that the two paragraphs of the report rest on."""
-
-
-def test_the_committed_records_bear_out_what_the_page_says_of_them() -> None:
-    prose = (ROOT / "book" / "report.md").read_text()
-    assert all(words in prose for words in ("**What held**", "**What did not hold, or only in part**"))
-    found = {claim: finding(claim, "quick").judgement.verdict for claim in BORNE_OUT}
-    assert found == BORNE_OUT
-    area = Results().frame("losses", "quick").groupby("variant")["worst_area"].mean()
-    assert area["resnet-drs"] > area["resnet-ce"]
-    assert area["mlp-drs"] < area["mlp-ce"]
-    trained = Results().frame("theory", "quick")
-    assert 1.7 < trained.loc[trained["network.loss"] == "rce", "slope"].iloc[0] < 2  # near the theorem's 2
-    stress = Results().frame("stress", "quick")
-    rce = stress[stress["variant"] == "rce"]
-    assert (rce["ce@0.05"] > rce["margin@0.05"]).all()  # plain cross-entropy flatters RCE
+    assert page.count("_generated/") == len(report.FRAGMENTS) + 1
+    assert page.count("```{include} _generated/found.md\n") == 1

@@ -10,12 +10,21 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
 from drs.pages.figures import style
-from drs.pages.figures.figured import Figured
+from drs.pages.figures.figured import Figured, each
 from drs.pages.tables import correlation_table
 from drs.statistics import matched_band
 from drs.study.metrics import SPREADS, label
 
-__all__ = ["MEASURED", "PANEL", "RESULT", "at_equal_accuracy", "correlation_map", "scatter", "scatter_losses"]
+__all__ = [
+    "MEASURED",
+    "PANEL",
+    "RESULT",
+    "at_equal_accuracy",
+    "correlation_map",
+    "scatter",
+    "scatter_losses",
+    "within_depth",
+]
 
 MEASURED, RESULT = "the measure", "the outcome"
 """Columns of the two numbers of a dot."""
@@ -102,6 +111,48 @@ def scatter_losses(frame: pd.DataFrame, measures: Sequence[str], outcome: str) -
     panels[0].set_ylabel(label(outcome))
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
     return Figured(figure=figure, frame=drawn, places=("network",), panel=PANEL)
+
+
+def within_depth(frame: pd.DataFrame, measure: str = "std_probabilities") -> Figured:
+    """The same networks twice: with one line for all of them, and coloured by depth with a line for each depth.
+
+    A line is the least-squares fit; the coefficients are Pearson's.
+
+    Args:
+        frame: Records of ``correlation``.
+        measure: Its mean over images is drawn against the area under worst-case accuracy.
+    """
+    drawn = pd.DataFrame(
+        {
+            "depth": [f"depth {depth:.0f}" for depth in frame["network.model_options.depth"]],
+            MEASURED: frame[f"{measure}_mean"].to_numpy(float),
+            RESULT: frame["worst_area"].to_numpy(float),
+        }
+    )
+    figure = Figure(figsize=(8.2, 3.5), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    parts = [(left, "all networks", drawn, "#555555")]
+    colours = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+    parts += [
+        (right, depth, rows, colour)
+        for (depth, rows), colour in zip(each(drawn.sort_values("depth"), "depth"), colours)
+    ]
+    for axes, name, rows, colour in parts:
+        x, y = rows[MEASURED].to_numpy(float), rows[RESULT].to_numpy(float)
+        axes.plot(x, y, "o", markersize=4, color=colour, alpha=0.7)
+        if len(rows) > 2:
+            slope, start = np.polyfit(x, y, 1)
+            ends = np.array([x.min(), x.max()])
+            said = f"{name}: r = {np.corrcoef(x, y)[0, 1]:+.2f}"
+            axes.plot(ends, start + slope * ends, color=colour, label=said)
+    for axes in (left, right):
+        axes.set_xlabel(f"{SPREADS[measure]}, mean")
+        axes.legend()
+        style.tidy(axes)
+    left.set_ylabel(label("worst_area"))
+    return Figured(
+        figure=figure, frame=drawn.assign(network=range(1, len(drawn) + 1)), places=("network",), series=("depth",)
+    )
 
 
 def correlation_map(table: pd.DataFrame, title: str, *, numbers: bool = True) -> Figured:
