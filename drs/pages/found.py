@@ -30,7 +30,9 @@ LOST = ("not reproduced", "failed")
 
 def tally(findings: Sequence[Finding]) -> str:
     """How many claims have which verdict, each at its strongest profile: a coloured strip and a sentence."""
-    counts: Counter[str] = Counter(found.judgement.verdict for found in strongest(findings))
+    every = strongest(findings)
+    apart = [found.claim.id for found in every if found.claim.by_construction]
+    counts: Counter[str] = Counter(found.judgement.verdict for found in every if not found.claim.by_construction)
     words = ordered(counts)
     parts = "".join(
         f'<a href="claims.html" tabindex="-1" style="flex: {counts[word]}; background: {look(word).colour}" '
@@ -38,7 +40,8 @@ def tally(findings: Sequence[Finding]) -> str:
         for word in words
     )
     said = " · ".join(f"{badge(word)} {counts[word]}" for word in words)
-    return f'<div class="tally" aria-hidden="true">{parts}</div>\n\n{counts.total()} claims: {said}\n'
+    last = f" · and {len(apart)} that hold by construction ({', '.join(apart)})" if apart else ""
+    return f'<div class="tally" aria-hidden="true">{parts}</div>\n\n{counts.total()} claims: {said}{last}\n'
 
 
 def deciding_frame(experiment: str) -> pd.DataFrame:

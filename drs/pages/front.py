@@ -15,7 +15,7 @@ from drs.pages.figures.drs import curve
 from drs.pages.figures.figured import Figured
 from drs.pages.figures.front import Row, forest, undetected
 from drs.pages.found import deciding_frame, five, scale, tally
-from drs.pages.listing import as_json, as_tables, by_source, heading, threshold
+from drs.pages.listing import as_json, as_tables, by_source, heading, seeds_table, threshold
 from drs.pages.markdown import table
 from drs.pages.report import FRAGMENTS
 from drs.paths import project_root
@@ -58,6 +58,7 @@ def texts() -> dict[str, str]:
     generated = {
         "alarms.md": alarm_table() + "\n",
         "claims.md": f"{as_tables(found)}\n\n{counted}\n",
+        "seeds.md": seeds_table(found) + "\n",
         "claims.json": as_json(found) + "\n",
         "found.md": f"{five(found)}\n{tally(found)}\n{scale(found)}",
     } | {f"report_{fragment.__name__}.md": fragment() + "\n" for fragment in FRAGMENTS}

@@ -9,12 +9,23 @@ from html import escape
 from typing import Any, NamedTuple
 
 from drs.pages.claims import interval
-from drs.pages.markdown import table
+from drs.pages.markdown import cell, table
 from drs.pages.verdicts import badge
+from drs.statistics import holm
 from drs.study.claims import Claim, Finding
 from drs.study.history import known
 
-__all__ = ["Threshold", "as_json", "as_tables", "by_source", "chapter_link", "claim_link", "heading", "threshold"]
+__all__ = [
+    "Threshold",
+    "as_json",
+    "as_tables",
+    "by_source",
+    "chapter_link",
+    "claim_link",
+    "heading",
+    "seeds_table",
+    "threshold",
+]
 
 PAGE = "book/claims.html"
 """Where the claims are on the site: ``book/claims.html#B7`` is the address of claim B7."""
@@ -99,11 +110,12 @@ def chapter_link(claim: Claim, root: str) -> str:
 
 def _row(found: Finding, *, first: bool) -> list[str]:
     claim, judged = found.claim, found.judgement
+    apart = " By construction: counted apart." if claim.by_construction else ""
     anchor = f'<span id="{escape(claim.id)}"></span>' if first else ""
     scale = f"{found.profile}, {found.dataset}, {judged.n} {claim.counts}" if judged.n else "not run"
     when = known(claim).get(found.profile) if judged.n else None
     return [
-        f"{anchor}**{chapter_link(claim, '../')}** {claim.statement}",
+        f"{anchor}**{chapter_link(claim, '../')}** {claim.statement}{apart}",
         f"{badge(judged.verdict)} {scale}" + (f"; rule: {when.outcome}" if when else ""),
         f"{claim.quantity}: **{interval(judged)}**; rule: {_said(threshold(claim.rule))}",
         claim.paper_says() or "nothing to compare with",
@@ -123,6 +135,29 @@ def as_tables(findings: Sequence[Finding]) -> str:
     return "\n\n".join(parts)
 
 
+def seeds_table(findings: Sequence[Finding]) -> str:
+    """What the seeds could have shown: for every claim that rests on one paired difference over seeds its p value, the
+    same corrected for the number of such claims of its source and scale (Holm), and the smallest difference that as
+    many seeds would have shown in four studies of five."""
+    rows = []
+    for source, group in by_source(findings).items():
+        for profile in dict.fromkeys(found.profile for found in group):
+            tested = [f for f in group if f.profile == profile and f.judgement.p_value == f.judgement.p_value]
+            corrected = holm([found.judgement.p_value for found in tested])
+            rows += [
+                [
+                    claim_link(found.claim, "../"),
+                    "ours" if source == "ours" else source,
+                    profile,
+                    f"{found.judgement.p_value:.2g}",
+                    f"{value:.2g}",
+                    cell(found.judgement.detectable),
+                ]
+                for found, value in zip(tested, corrected)
+            ]
+    return table(["claim", "of", "profile", "p", "p, Holm", "smallest that could be shown"], rows)
+
+
 def _finite(value: float) -> float | None:
     return value if abs(value) < float("inf") else None  # NaN is not smaller either
 
@@ -139,13 +174,16 @@ def as_json(findings: Sequence[Finding]) -> str:
                 "source": claim.source,
                 "statement": claim.statement,
                 "paper": claim.paper_says(),
-                "rule": claim.rule,
+                "rule": claim.words,
+                "by_construction": claim.by_construction,
                 "verdict": judged.verdict,
                 "quantity": claim.quantity,
                 "estimate": _finite(judged.estimate),
                 "low": _finite(judged.low),
                 "high": _finite(judged.high),
                 "threshold": None if limits is None else [_finite(limits.low), _finite(limits.high)],
+                "p_value": _finite(judged.p_value),
+                "detectable": _finite(judged.detectable),
                 "n": judged.n,
                 "counts": claim.counts,
                 "profile": found.profile,

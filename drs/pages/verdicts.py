@@ -25,13 +25,14 @@ LOOKS = {
     "reproduced": Look("#1a7340", "o", "●"),
     "held": Look("#0b6b75", "p", "⬟"),
     "partly reproduced": Look("#8a6100", "D", "◆"),
+    "partly held": Look("#6f5b12", "d", "◈"),
     "undecided": Look("#5b6472", "s", "■"),
     "not reproduced": Look("#b3261e", "X", "✖"),
     "failed": Look("#8e2157", "P", "✚"),
     "not tested": Look("#5d4a94", "^", "▲"),
     "no records": Look("#68686b", "|", "○"),
 }
-"""Every verdict from the best to the emptiest; ``held`` and ``failed`` are for claims of our own."""
+"""Every verdict from the best to the emptiest; ``held``, ``partly held`` and ``failed`` are for claims of our own."""
 UNKNOWN = Look("#68686b", "*", "?")
 
 

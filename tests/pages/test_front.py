@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from drs.pages import found
 from drs.pages.figures.front import Row, forest, normalised, undetected
 from drs.pages.front import forest_rows
-from drs.pages.listing import as_json, as_tables, by_source, threshold
+from drs.pages.listing import as_json, as_tables, by_source, seeds_table, threshold
 from drs.pages.verdicts import LOOKS, badge, look, ordered, strongest
 from drs.study.claims import CLAIMS, Finding, Judgement, get_claim
 
@@ -64,7 +66,7 @@ def _every() -> list[Finding]:
 
 
 def test_a_claim_has_its_address_once_and_leads_to_its_chapter() -> None:
-    every = [finding("A3", "reproduced"), finding("A3", "undecided"), finding("C2", "a new word")]
+    every = [finding("A3", "reproduced"), finding("A3", "undecided"), finding("C1", "a new word")]
     text = as_tables(every)
     assert text.count('<span id="A3"></span>') == 1
     assert text.count('<a href="../notebooks/03_drs_loss.html#A3">A3</a>') == 2
@@ -92,6 +94,7 @@ def test_every_verdict_has_a_colour_and_a_shape_of_its_own() -> None:
         "not tested",
         "no records",
         "held",
+        "partly held",
         "failed",
     }
     assert set(LOOKS) == words
@@ -160,3 +163,23 @@ def test_the_worst_attack_that_knows_the_detector_counts_per_seed() -> None:
     shares = made.frame.set_index(["detector", "attacker"])["misclassified and accepted"]
     assert shares["non-ME", "knows the detector"] == pytest.approx(0.8)  # (0.9 + 0.7) / 2
     assert shares["non-ME", "does not know the detector"] == 0.25
+
+
+def test_what_the_seeds_could_show_is_corrected_within_a_paper() -> None:
+    def tested(claim: str, p: float, detectable: float = 0.25) -> Finding:
+        one = finding(claim, "reproduced")
+        return replace(one, judgement=replace(one.judgement, p_value=p, detectable=detectable))
+
+    lines = seeds_table([tested("B1", 0.02), tested("C1", 0.03), tested("B8", 0.04), finding("B2", "reproduced")])
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines.splitlines()[2:]]
+    assert [[re.sub("<.*?>", "", row[0]), *row[1:]] for row in cells] == [
+        ["B1", "RCE", "quick", "0.02", "0.04", "0.25"],  # twice 0.02, of two claims of its paper
+        ["B8", "RCE", "quick", "0.04", "0.04", "0.25"],
+        ["C1", "ours", "quick", "0.03", "0.03", "0.25"],
+    ]
+
+
+def test_what_holds_by_construction_is_counted_apart() -> None:
+    said = found.tally([finding("A0", "held"), finding("B6", "reproduced"), finding("B1", "reproduced")])
+    assert "\n\n1 claims: " in said
+    assert said.rstrip().endswith("· and 2 that hold by construction (A0, B6)")
