@@ -18,8 +18,9 @@ import drs
 from drs.errors import RecordError, UsageError
 from drs.evaluation import stages
 from drs.evaluation.alarms import CHECKS
-from drs.evaluation.audit import Audit, audit
+from drs.evaluation.audit import audit
 from drs.evaluation.audit_page import page
+from drs.evaluation.audit_report import NEEDED, Audit
 from drs.evaluation.passes import Counted
 from drs.training.datasets import Dataset
 from tests.evaluation.masked import Linear, Loud, Quantised
@@ -222,7 +223,7 @@ def test_what_is_needed_begins_even_where_it_is_not_expected_to_fit(
 ) -> None:
     monkeypatch.setattr(stages.Battery, "_affordable", lambda *_: False)
     found = audit(Threshold(), *row, epsilon=0.13, minutes=1)
-    assert [line.name for line in found.lines] == [*stages.NEEDED, "black box"]
+    assert [line.name for line in found.lines] == [*NEEDED, "black box"]
     assert found.worst.count == 6
 
 

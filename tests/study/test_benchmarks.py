@@ -44,9 +44,7 @@ def test_smoke_measures_what_needs_no_other_library() -> None:
 
 
 def test_wrong_names_and_missing_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(
-        UsageError, match="unknown benchmark 'speed': expected one of apgd, carlini_wagner, jsma"
-    ):
+    with pytest.raises(UsageError, match="unknown benchmark 'speed': expected one of apgd, carlini_wagner, jsma"):
         list(attacks.run("smoke", CPU, "speed"))
     with pytest.raises(
         UsageError, match="expected the package nothing_at_all, found none: run pip install --no-deps torchattacks=="
