@@ -63,10 +63,10 @@ class SanityChecks(Tally):
         return self.made(FGSM, epsilon=epsilon)
 
     def _probes(self) -> None:
-        count = FEW if self.tight else len(self.images)
-        images, started = self.images[: min(count, self.batch_size)].to(self.device), time.perf_counter()
+        count = min(FEW, len(self.images)) if self.tight else len(self.images)
         if not self._affordable("probes", LOOKS * count + 3.0 * FEW):
             return
+        images, started = self.images[: min(count, self.batch_size)].to(self.device), time.perf_counter()
         repeat = repeat_difference(self.model, images)
         self.numbers |= {"repeat_difference": repeat, "label_changes": label_changes(self.model, images)}
         if len(images) > 2:
@@ -74,10 +74,7 @@ class SanityChecks(Tally):
         self.numbers["inner_gradients"] = inner_gradients(self.model, images[:2])
         parts = zip(self.images[:count].split(self.batch_size), self.labels[:count].split(self.batch_size))
         zero = [
-            zero_gradient_share(self.model, x.to(self.device), y.to(self.device))
-            * len(y)
-            / min(count, len(self.labels))
-            for x, y in parts
+            zero_gradient_share(self.model, x.to(self.device), y.to(self.device)) * len(y) / count for x, y in parts
         ]
         self.numbers["zero_gradient_share"] = sum(zero)
         if repeat == 0.0 and len(images) > 1:  # randomness would look the same

@@ -1,8 +1,8 @@
 """What an audit runs within its time, in what order: every stage attacks, notes who fell, and feeds the alarms.
 
-Where the main attacks would take more than :data:`TIGHT` of the time, the time is **tight**: a short attack comes first,
-so that there is a bound whatever happens; the main attacks are runs of APGD, which drop an image once it has fallen,
-in small batches; and the probes look at few images.
+Where the main attacks would take more than half of the time, the time is **tight**: a short attack comes first, so that
+there is a bound whatever happens; the main attacks are runs of APGD, which drop an image once it has fallen, in small
+batches; and the probes look at few images.
 """
 
 from __future__ import annotations

@@ -181,9 +181,10 @@ def apgd_contests(*, full: bool, device: torch.device, apgd: Any) -> Iterator[di
     """
     steps = APGD_STEPS if full else 5
     for contest in CONTESTS[:3]:
-        prepared = contest_network(contest, full=full, device=device)
-        for objective in ("ce", "dlr") if prepared is not None else ():
-            epsilon = contest.epsilon
+        epsilon, prepared = contest.epsilon, contest_network(contest, full=full, device=device)
+        if prepared is None:
+            continue
+        for objective in ("ce", "dlr"):
 
             def theirs(model: nn.Module, epsilon: float = epsilon, objective: str = objective) -> Any:
                 return apgd(model, eps=epsilon, steps=steps, loss=objective, seed=0)

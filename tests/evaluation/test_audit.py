@@ -186,8 +186,8 @@ def test_an_attack_that_runs_at_the_deadline_is_cut_and_keeps_its_finished_batch
         battery.run()
         return battery
 
-    clean, probes, each = 1 + 5, 2 + 5 + 1 + 2 * 5 + 3, 3  # the front door and five batches; the looks; one step
-    cut = run(clean + probes + each + 2)
+    clean, each = 1 + 5, 3  # the front door and five batches; one step with its look and its judgement
+    cut = run(clean + each + 2)
     assert [one.name for one in cut.ran] == ["one step, cut short"]
     assert (cut.ran[0].fooled, cut.ran[0].right) == (2, None)
     assert cut.felled_by == ["one step", "one step", *[""] * 6, "clean"]

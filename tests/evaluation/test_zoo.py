@@ -11,9 +11,11 @@ from torch import Tensor, nn
 from drs.attacks import PGD
 from drs.errors import UsageError
 from drs.evaluation import stages
-from drs.evaluation.attack_audit import ATTACK_CHECKS, audit_attack
+from drs.evaluation.attack_audit import audit_attack
+from drs.evaluation.attack_report import ATTACK_CHECKS
 from drs.evaluation.audit import audit
-from drs.evaluation.zoo import DEFENCES, FAULTS, pgd
+from drs.evaluation.broken_attacks import FAULTS, pgd
+from drs.evaluation.zoo import DEFENCES
 from drs.study.experiments.zoo import fine_tuned
 from drs.training.datasets import Dataset
 from drs.training.models import Network
