@@ -24,7 +24,7 @@ from drs.evaluation.probes import (
 )
 from drs.evaluation.tally import Tally, first_line
 
-__all__ = ["ENOUGH", "FEW", "STEPS", "TEMPERATURES", "SanityChecks"]
+__all__ = ["DISTANCE_STEPS", "ENOUGH", "FEW", "LOOKS", "STEPS", "TEMPERATURES", "SanityChecks"]
 
 STEPS = 20
 """Steps of PGD, unless the stage says otherwise."""
@@ -33,6 +33,8 @@ ENOUGH = 25
 """Images on which the largest budget is tried where there is no time for all."""
 FEW = 16
 """Images that are shown alone; and those that the probes look at where time is short."""
+DISTANCE_STEPS = 100
+"""Steps of DDN, which looks for the smallest distance."""
 LOOKS = 12
 """Forward passes of the probes for each image; a backward pass counts as two."""
 
@@ -137,7 +139,7 @@ class SanityChecks(Tally):
         smallest = torch.where(self.right, math.inf, 0.0)
         for part in self.attackable.split(self.batch_size):
             x, y = self.images[part].to(self.device), self.labels[part].to(self.device)
-            found = DDN(steps=100, seed=self.seed)(self.model, x, y)
+            found = DDN(steps=DISTANCE_STEPS, seed=self.seed)(self.model, x, y)
             smallest[part] = torch.where(found.success, found.distances, math.inf).cpu()
             if self.norm == "l2":
                 inside = torch.zeros_like(self.right)

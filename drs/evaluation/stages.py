@@ -22,7 +22,7 @@ from drs.errors import UsageError
 from drs.evaluation.audit_report import NEEDED
 from drs.evaluation.measurements import Measured
 from drs.evaluation.passes import OutOfTime
-from drs.evaluation.sanity import STEPS, TEMPERATURES, SanityChecks
+from drs.evaluation.sanity import DISTANCE_STEPS, STEPS, TEMPERATURES, SanityChecks
 from drs.evaluation.tally import Ran, first_line
 
 __all__ = ["Battery"]
@@ -68,7 +68,7 @@ class Battery(SanityChecks):
             ("curve over epsilon", (6 * STEPS + 3) * len(FRACTIONS), self._budgets),
             ("float64", 9 * STEPS, self._float64),
             ("other temperatures", 3 * STEPS * len(TEMPERATURES), self._temperatures),
-            ("smallest distance", 300, self._distances),
+            ("smallest distance", 3 * DISTANCE_STEPS, self._distances),
             ("curve over steps", 3 * sum(STEP_CURVE), self._steps),
             ("black box", 0, self._black_box),
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 from drs.errors import UsageError
 from drs.evaluation.alarms import CHECKS, KINDS
 from drs.pages.claims import as_markdown, reseeded_markdown, when_fixed
+from drs.pages.contests import contest_page
 from drs.pages.markdown import table
 from drs.pages.report import FRAGMENTS
 from drs.paths import project_root
@@ -51,6 +52,7 @@ def texts() -> dict[str, str]:
     generated = {
         "alarms.md": alarm_table() + "\n",
         "claims.md": f"{as_markdown(found, prefix='../')}\n\n{counted}\n",
+        "contests.md": contest_page() + "\n",
         "reseeded.md": reseeded_markdown() + "\n",
     } | {f"report_{fragment.__name__}.md": fragment() + "\n" for fragment in FRAGMENTS}
     readme = fill((project_root() / "README.md").read_text(encoding="utf-8"), f"{as_markdown(found)}\n\n{counted}")
