@@ -111,7 +111,7 @@ def status(profile: ProfileOption = DEFAULT, dataset: DatasetOption = None, resu
 
 @app.command("list")
 def list_() -> None:
-    """List experiments, profiles, data sets, losses, models and attacks by name."""
+    """List experiments, profiles, data sets, losses, models and attacks by name; 'drs status' has their minutes."""
     from drs.catalog import ATTACKS, LOSSES, MODELS, PIXELS
     from drs.study.experiments import EXPERIMENTS
 
