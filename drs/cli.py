@@ -85,17 +85,10 @@ def run(
     from drs.study.runner import run_missing
 
     for name in _experiments(experiment):
-        runs = plan(name, profile, dataset=dataset)
+        runs, label = plan(name, profile, dataset=dataset), f"{name} ({profile})"
+        where = {"device": device, "results": results, "scheduler": scheduler}
         try:
-            done = run_missing(
-                runs,
-                profile,
-                workers=workers,
-                device=device,
-                results=results,
-                scheduler=scheduler,
-                label=f"{name} ({profile})",
-            )
+            done = run_missing(runs, profile, workers=workers, label=label, **where)
         except KeyboardInterrupt:
             typer.echo("drs: stopped; run the same command again to go on", err=True)
             raise typer.Exit(130) from None
@@ -142,7 +135,7 @@ def estimate(
 
 @app.command("list")
 def list_() -> None:
-    """List experiments, profiles, data sets, losses, models and attacks by name."""
+    """List experiments, profiles, data sets, losses, models and attacks by name; 'drs status' has their minutes."""
     from drs.catalog import ATTACKS, LOSSES, MODELS, PIXELS
     from drs.study.experiments import EXPERIMENTS
 
@@ -152,12 +145,8 @@ def list_() -> None:
     typer.echo("profiles")
     for each in PROFILES.values():
         typer.echo(f"  {each.name:<14}{each.purpose}: {each.dataset}, seeds {len(each.seeds)}, steps {each.steps}")
-    for title, names in (
-        ("data sets", [*PIXELS, "folder:PATH"]),
-        ("losses", LOSSES),
-        ("models", MODELS),
-        ("attacks", ATTACKS),
-    ):
+    others = {"data sets": (*PIXELS, "folder:PATH"), "losses": LOSSES, "models": MODELS, "attacks": ATTACKS}
+    for title, names in others.items():
         typer.echo(f"{title}\n  {', '.join(names)}")
 
 

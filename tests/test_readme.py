@@ -22,7 +22,7 @@ def examples(page: Path) -> list[str]:
 
 QUICK = "from drs.evaluation import stages\nstages.QUERIES, stages.APGD_STEPS = (100,), 10\n"
 CHECKED = """
-from drs.evaluation.audit import Audit
+from drs.evaluation.audit_report import Audit
 assert report.robust_accuracy.count <= report.clean_accuracy.count == 20
 assert Audit.load("report/audit.json").worst == found.worst
 assert float(loss) > 0

@@ -26,7 +26,8 @@ MOMENTUM = 0.75
 RISES = 0.75
 """Share of the steps between two checkpoints that must raise the objective."""
 COMPACT_EVERY = 5
-"""Steps between two looks at which images have fallen and leave the batch; each look waits for the device."""
+"""Steps between two looks at which images have fallen and leave the batch; each look waits for the device. On a CPU,
+where there is nothing to wait for, every step looks."""
 
 TargetedObjective: TypeAlias = Callable[[Tensor, Tensor, Tensor], Tensor]
 """From logits (N, C), labels (N,) and target classes (N,) to (N,); larger is better for the attacker."""
@@ -115,7 +116,7 @@ class APGD(Attack):
     >>> APGD(epsilon=0.125, steps=20)(model, images, torch.tensor([0, 0])).success
     tensor([ True, False])
 
-    An image that has fallen leaves the batch at the next of every fifth step, so that easy images cost little.
+    An image that has fallen leaves the batch (on a GPU at the next of every fifth step), so easy images cost little.
     Each step is one forward and one backward pass.
 
     Attributes:
@@ -183,7 +184,7 @@ class APGD(Attack):
         """One run from a random point: best iterates (n, ...), their values (n,), and which fool the model (n,)."""
         best, value, fallen = x.clone(), torch.empty_like(x.flatten(1)[:, 0]), torch.zeros_like(y, dtype=torch.bool)
         start, judged = random_point(x, self.epsilon, self.norm), set(checkpoints(self.steps))
-        last_checkpoint = 0
+        last_checkpoint, every = 0, 1 if x.device.type == "cpu" else COMPACT_EVERY
         c = self._begin(model, x, y, target, start)
         for k in range(1, self.steps + 1):
             self._move(c, first=k == 1)
@@ -193,7 +194,7 @@ class APGD(Attack):
                 last_checkpoint = k
             if k == self.steps:
                 break
-            if k % COMPACT_EVERY == 0 and bool(c.fallen.any()):
+            if k % every == 0 and bool(c.fallen.any()):
                 best[c.row], value[c.row], fallen[c.row] = c.best, c.best_value, c.fallen
                 c = c.select((~c.fallen).nonzero().squeeze(1))
                 if len(c.row) == 0:

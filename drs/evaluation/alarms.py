@@ -12,30 +12,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from drs.evaluation.limits import (
-    BLACK_BOX_MARGIN,
-    Curve,
-    Reading,
-    above,
-    difference_limit,
-    exceeds_chance,
-    farthest,
-    last_fall,
-)
+from drs.evaluation.limits import Reading, above, last_fall
 from drs.evaluation.measurements import Measured
+from drs.evaluation.readings import (
+    BATCH_EFFECT,
+    STILL_FALLING,
+    cross_entropy_misleads,
+    disagreement,
+    not_monotone,
+    one_step_wins,
+    only_by,
+    silent_success,
+    temperature_matters,
+)
 
 __all__ = ["CHECKS", "KINDS", "MEANINGS", "Alarm", "Check", "Kind", "alarms", "fired"]
-
-STILL_FALLING = 0.02
-"""Fall of accuracy that the last increase of steps or restarts may bring."""
-LOSS_GAP = 0.05
-"""By how much cross-entropy's accuracy may at least exceed the margin's, or that of another temperature."""
-SILENT = 0.005
-"""Share of images that a step may fool and the end of the steps may not."""
-UNION_GAP = 0.05
-"""By how much the best single attack's accuracy may at least exceed the worst case over all of them."""
-BATCH_EFFECT = 0.01
-"""How far the rest of the batch may move a logit, as a share of the range of the logits: rounding moves it less."""
 
 Kind: TypeAlias = Literal["gradients", "convergence", "objective", "attack"]
 
@@ -93,61 +84,13 @@ class Alarm:
         return f"{self.name} ({self.value:.4g}, limit {self.limit:.4g})\n  {self.meaning}\n  Next: {self.remedy}"
 
 
-def _only(shares: Curve, images: float) -> Reading | None:
-    """Fires where the largest share that only one attack fools is beyond chance."""
-    if not shares:
-        return None
-    largest = max(shares.values())
-    return Reading(largest, BLACK_BOX_MARGIN, exceeds_chance(largest, images))
-
-
-def _one_step_wins(measured: Measured) -> Reading | None:
-    many, one = measured.cross_entropy, measured.one_step
-    if not many or one.keys() != many.keys():
-        return None
-    return above(*farthest(many.values(), one.values(), measured.images))
-
-
-def _not_monotone(measured: Measured) -> Reading | None:
-    curves = (measured.one_step, measured.cross_entropy, measured.margin, *measured.others)
-    values = [list(curve.values()) for curve in curves if len(curve) > 1]
-    rises = [farthest(v[1:], v[:-1], measured.images) for v in values]
-    return above(*max(rises, key=lambda pair: pair[0] - pair[1])) if rises else None
-
-
-def _cross_entropy_misleads(measured: Measured) -> Reading | None:
-    plain, margin = measured.cross_entropy, measured.margin
-    if not plain or margin.keys() != plain.keys():
-        return None
-    value, limit = farthest(plain.values(), margin.values(), measured.images)
-    return above(value, max(LOSS_GAP, limit))
-
-
-def _temperature_matters(measured: Measured) -> Reading | None:
-    found = measured.temperatures
-    if len(found) < 2 or 1.0 not in found:
-        return None
-    lowest = min(found.values())
-    return above(found[1.0] - lowest, max(LOSS_GAP, difference_limit(lowest, measured.images)))
-
-
-def _silent(measured: Measured) -> Reading | None:
-    share = measured.silent_success
-    return None if share is None else Reading(share, SILENT, exceeds_chance(share, measured.images, SILENT))
-
-
-def _union(measured: Measured) -> Reading | None:
-    limit = max(UNION_GAP, difference_limit(measured.union_worst, measured.images))
-    return above(measured.union_gap, limit)
-
-
 CHECKS = (
     Check(
         "one step wins",
         "gradients",
         "One gradient step fools more than many: the steps are lost in a masked or broken gradient.",
         "Plot the loss along the steps; replace rounding, clipping or noise in the model by a smooth stand-in.",
-        _one_step_wins,
+        one_step_wins,
     ),
     Check(
         "large budget survives",
@@ -161,7 +104,7 @@ CHECKS = (
         "gradients",
         "A larger budget contains the smaller one: more accuracy there is the attack's failure.",
         "Set the step size in proportion to epsilon, take more steps, and count an image that fell as fallen.",
-        _not_monotone,
+        not_monotone,
     ),
     Check(
         "steps not converged",
@@ -197,35 +140,35 @@ CHECKS = (
         "objective",
         "Cross-entropy leaves many images standing that the margin fools: never quote it alone.",
         "Quote the worst case over cross-entropy, the margin and targeted attacks.",
-        _cross_entropy_misleads,
+        cross_entropy_misleads,
     ),
     Check(
         "black box wins",
         "gradients",
         "Random search without gradients fools images that no gradient attack did.",
         "Trust no gradient attack here: run Square with many more queries, and find what hides the gradient.",
-        lambda m: _only(m.only_black_box, m.images if m.black_box_images is None else m.black_box_images),
+        lambda m: only_by(m.only_black_box, m.images if m.black_box_images is None else m.black_box_images),
     ),
     Check(
         "transfer wins",
         "gradients",
         "Another network's adversarials fool images that no gradient attack on this one did.",
         "Attack through the other network, and find what hides this one's gradient.",
-        lambda m: _only(m.only_transfer, m.images),
+        lambda m: only_by(m.only_transfer, m.images),
     ),
     Check(
         "noise wins",
         "gradients",
         "Random points of the ball fool images that no gradient attack did.",
         "Check the sign and the size of the attack's steps, then look for what hides the gradient.",
-        lambda m: _only(m.only_noise, m.images),
+        lambda m: only_by(m.only_noise, m.images),
     ),
     Check(
         "temperature matters",
         "objective",
         "Dividing the logits by a constant, which changes no answer, lets the attack find more.",
         "Use objectives that no scale changes, such as DLR or the margin, and quote the worst case.",
-        _temperature_matters,
+        temperature_matters,
     ),
     Check(
         "minimal norm disagrees",
@@ -246,7 +189,7 @@ CHECKS = (
         "gradients",
         "A step on the way fooled the model and the end of the way did not: its loss is rough.",
         'Keep the best iterate (keep="best"), take smaller and more steps, and look at the loss along the way.',
-        _silent,
+        silent_success,
     ),
     Check(
         "batch matters",
@@ -282,7 +225,7 @@ CHECKS = (
         "convergence",
         "All attacks together fool many more images than the best one alone: none of them is strong enough here.",
         "Give each attack more steps and restarts until the best one alone comes near the worst case.",
-        _union,
+        disagreement,
     ),
 )
 """Every check, in the order of the tables."""
@@ -293,10 +236,21 @@ MEANINGS = {check.name: check.meaning for check in CHECKS}
 def alarms(measured: Measured) -> list[Alarm]:
     """Every check whose numbers were measured, fired or not, in the order of :data:`CHECKS`.
 
-    Example:
-        >>> from drs.evaluation.measurements import Measured
-        >>> [alarm.name for alarm in alarms(Measured(images=300, largest_budget=0.2)) if alarm.fired]
-        ['large budget survives']
+        Example:
+            >>> from drs.evaluation.measurements import Measured
+    from drs.evaluation.readings import (
+        BATCH_EFFECT,
+        STILL_FALLING,
+        cross_entropy_misleads,
+        disagreement,
+        not_monotone,
+        one_step_wins,
+        only_by,
+        silent_success,
+        temperature_matters,
+    )
+            >>> [alarm.name for alarm in alarms(Measured(images=300, largest_budget=0.2)) if alarm.fired]
+            ['large budget survives']
     """
     readings = [(check, check.read(measured)) for check in CHECKS]
     return [

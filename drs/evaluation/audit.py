@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from textwrap import indent
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -17,190 +12,17 @@ from torch import Tensor
 from drs._checks import check_images
 from drs.attacks.balls import NORMS
 from drs.attacks.models import Model, Ranged, attackable
-from drs.errors import RecordError, UsageError, pick
-from drs.evaluation.alarms import CHECKS, Alarm, alarms
+from drs.errors import UsageError, pick
+from drs.evaluation.alarms import alarms
+from drs.evaluation.audit_report import Audit, Line, Point
 from drs.evaluation.passes import Counted
 from drs.evaluation.report import Share, share_of
-from drs.evaluation.stages import NEEDED, Battery
+from drs.evaluation.stages import Battery
 
-__all__ = ["Audit", "Line", "Point", "audit"]
+__all__ = ["audit"]
 
 RESERVE = 0.02
 """Share of the time that is kept for the pass that runs when the attacks have to end, and for the report."""
-
-
-@dataclass(frozen=True)
-class Line:
-    """One attack of an audit.
-
-    Attributes:
-        name: Short.
-        attack: With its hyperparameters, as text.
-        attacked: Images it was run on.
-        fooled: Images it fooled, of these.
-        accuracy: Accuracy under this attack alone; None where it saw only what the others had left.
-        worst: Accuracy under it and all before it, image by image.
-        seconds: Wall-clock time.
-        forward, backward: Passes of single images.
-    """
-
-    name: str
-    attack: str
-    attacked: int
-    fooled: int
-    accuracy: Share | None
-    worst: Share
-    seconds: float
-    forward: int
-    backward: int
-
-
-@dataclass(frozen=True)
-class Point:
-    """One point of a curve: where it is (epsilon, steps or restarts), and the accuracy there."""
-
-    at: float
-    accuracy: Share
-
-
-@dataclass(frozen=True, repr=False)
-class Audit:
-    """What :func:`drs.evaluation.audit.audit` found.
-
-    ``print(audit)`` shows it; :meth:`save` writes a page and a record.
-
-    Attributes:
-        model: What was audited, as text.
-        epsilon, norm: The budget.
-        seed: Of the attacks.
-        minutes: What the audit was given.
-        clean: Accuracy without attack.
-        worst: Accuracy under all attacks together, image by image. Every such number is an upper bound.
-        lines: Every attack at ``epsilon``, in the order they ran.
-        curves: Accuracy over epsilon, steps and restarts, by name.
-        alarms: Every check that could be made, fired or not.
-        left_out: What was not run or was cut short, with the reason.
-        labels, predicted: The true label of each image, and the model's without attack.
-        felled_by: What fooled each image first: an attack, ``"clean"`` where no attack was needed, or ``""``.
-        forward, backward: Passes of single images, in all.
-        seconds: Wall-clock time.
-        versions: Of Python and the libraries, and the device.
-    """
-
-    model: str
-    epsilon: float
-    norm: str
-    seed: int
-    minutes: float
-    clean: Share
-    worst: Share
-    lines: tuple[Line, ...]
-    curves: Mapping[str, tuple[Point, ...]]
-    alarms: tuple[Alarm, ...]
-    left_out: Mapping[str, str]
-    labels: tuple[int, ...]
-    predicted: tuple[int, ...]
-    felled_by: tuple[str, ...]
-    forward: int
-    backward: int
-    seconds: float
-    versions: Mapping[str, str]
-
-    @property
-    def fired(self) -> tuple[Alarm, ...]:
-        """The alarms that fired."""
-        return tuple(alarm for alarm in self.alarms if alarm.fired)
-
-    @property
-    def trust(self) -> Literal["ok", "not trustworthy", "not converged", "not measured"]:
-        """Whether ``worst`` may be quoted: by the alarms that fired, and by whether the needed attacks ran.
-
-        ``"not trustworthy"``: an alarm about gradients, randomness or the batch. ``"not converged"``: the attacks were
-        still finding more. ``"not measured"``: PGD did not run on both objectives. Alarms about one objective alone
-        change nothing here.
-        """
-        kinds = {alarm.kind for alarm in self.fired}
-        if "gradients" in kinds:
-            return "not trustworthy"
-        if not set(NEEDED) <= {line.name for line in self.lines}:
-            return "not measured"
-        return "not converged" if "convergence" in kinds else "ok"
-
-    @property
-    def headline(self) -> str:
-        """Robust accuracy with its interval, or why there is none."""
-        unmade = len(CHECKS) - 1 - len(self.alarms)  # "transfer wins" needs another network
-        short = f", with {unmade} of {len(CHECKS) - 1} checks not made" if unmade else ""
-        return {
-            "ok": f"robust accuracy at most {self.worst}{short}",
-            "not trustworthy": "upper bound, not trustworthy",
-            "not converged": "upper bound, not converged",
-            "not measured": "not measured: give the audit more minutes or fewer images",
-        }[self.trust]
-
-    def __repr__(self) -> str:
-        """The headline, every attack, the alarms with their next step, and what was left out."""
-        rows = [
-            f"Audit of {self.model}: {len(self.labels)} examples, {self.norm} epsilon {self.epsilon:.4g}, "
-            f"{self.seconds:.1f} s, intervals of 95%",
-            f"  {self.headline}",
-            f"  clean accuracy {self.clean}",
-            f"  {'attack':<24}{'alone':<22}{'with all before it':<22}{'fooled':>14}",
-        ]
-        for line in self.lines:
-            alone = "" if line.accuracy is None else str(line.accuracy)
-            rows.append(f"  {line.name:<24}{alone:<22}{line.worst!s:<22}{line.fooled:>6} of {line.attacked}")
-        fired = self.fired
-        rows.append(f"  alarms: {len(fired)} of {len(self.alarms)} fired" + (":" if fired else ""))
-        rows += [indent(str(alarm), "    ") for alarm in fired]
-        rows += [f"  left out: {name} ({reason})" for name, reason in self.left_out.items()]
-        return "\n".join(rows)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything, as what JSON knows; with ``headline`` and ``trust``."""
-        return {"trust": self.trust, "headline": self.headline, **asdict(self)}
-
-    def save(self, folder: str | Path) -> Path:
-        """Write ``audit.json`` and ``audit.html``, one page that needs nothing else; returns the page's path.
-
-        Raises:
-            UsageError: A folder that cannot be written.
-        """
-        from drs.evaluation.audit_page import page
-
-        place = Path(folder)
-        try:
-            place.mkdir(parents=True, exist_ok=True)
-            (place / "audit.json").write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
-            (place / "audit.html").write_text(page(self), encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"expected a folder that can be written, got {place}: {error}") from error
-        return place / "audit.html"
-
-    @classmethod
-    def load(cls, path: str | Path) -> Audit:
-        """The audit of a file ``audit.json``.
-
-        Raises:
-            RecordError: A file that cannot be read or is no such record.
-        """
-        try:
-            body = json.loads(Path(path).read_text(encoding="utf-8"))
-            body.pop("trust"), body.pop("headline")
-            body["clean"], body["worst"] = Share(**body["clean"]), Share(**body["worst"])
-            body["lines"] = tuple(_line(**line) for line in body["lines"])
-            body["alarms"] = tuple(Alarm(**alarm) for alarm in body["alarms"])
-            body["curves"] = {
-                name: tuple(Point(point["at"], Share(**point["accuracy"])) for point in curve)
-                for name, curve in body["curves"].items()
-            }
-            return cls(**body | {name: tuple(body[name]) for name in ("labels", "predicted", "felled_by")})
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RecordError(f"cannot read {path} as the record of an audit: {error}") from error
-
-
-def _line(accuracy: dict[str, Any] | None, worst: dict[str, Any], **rest: Any) -> Line:
-    return Line(accuracy=None if accuracy is None else Share(**accuracy), worst=Share(**worst), **rest)
 
 
 def audit(
@@ -231,10 +53,11 @@ def audit(
     >>> found.clean.value, found.worst.value
     (1.0, 0.5)
 
-    It runs, cheapest first: probes of the model, one step of the gradient, random points, PGD on the margin and on
-    cross-entropy, targeted PGD, random search without gradients (Square), restarts, and curves over epsilon and
-    steps. The alarms of :mod:`drs.evaluation.alarms` judge what came out. An image that the model gets wrong as it is
-    counts as fallen and is not attacked; the last attacks see only what is left.
+    It runs, cheapest first: one step of the gradient, probes of the model, PGD on the margin and on cross-entropy,
+    random points, targeted PGD, APGD, restarts, curves over epsilon and steps, and with the time that is left random
+    search without gradients (Square). Where time is tight (:mod:`drs.evaluation.stages`), a short attack comes first,
+    so that there is a bound whatever happens. The alarms of :mod:`drs.evaluation.alarms` judge what came out. An image
+    that the model gets wrong as it is counts as fallen and is not attacked; the last attacks see only what is left.
 
     Args:
         model: A callable that returns raw logits (N, C). A module is put in evaluation mode, and its mode restored.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from drs.evaluation.alarms import CHECKS, KINDS, Alarm
 
 if TYPE_CHECKING:
-    from drs.evaluation.audit import Audit, Point
+    from drs.evaluation.audit_report import Audit, Point
     from drs.evaluation.report import Share
 
 __all__ = ["page"]

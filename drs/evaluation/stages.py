@@ -1,43 +1,38 @@
-"""What an audit runs, cheapest first, within its time: every stage attacks, notes who fell, and feeds the alarms."""
+"""What an audit runs within its time, in what order: every stage attacks, notes who fell, and feeds the alarms.
+
+Where the main attacks would take more than half of the time, the time is **tight**: a short attack comes first, so that
+there is a bound whatever happens; the main attacks are runs of APGD, which drop an image once it has fallen, in small
+batches; and the probes look at few images.
+"""
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from drs._seeding import seeded
-from drs.attacks import APGD, DDN, FGSM, PGD, Attack, Square, TargetedPGD
+from drs.attacks import APGD, Attack, Square, TargetedPGD
 from drs.attacks.balls import random_point
-from drs.attacks.models import differentiating
 from drs.errors import UsageError
+from drs.evaluation.audit_report import NEEDED
 from drs.evaluation.measurements import Measured
 from drs.evaluation.passes import OutOfTime
-from drs.evaluation.probes import (
-    Tempered,
-    batch_difference,
-    float64_check,
-    inner_gradients,
-    label_changes,
-    repeat_difference,
-    softmax_share,
-    zero_gradient_share,
-)
-from drs.evaluation.tally import Ran, Tally, first_line
+from drs.evaluation.sanity import DISTANCE_STEPS, STEPS, TEMPERATURES, SanityChecks
+from drs.evaluation.tally import Ran, first_line
 
-__all__ = ["NEEDED", "Battery"]
+__all__ = ["Battery"]
 
-NEEDED = ("PGD on the margin", "PGD on cross-entropy")
-"""Without these nothing is said about robustness: they begin while there is any time, expected to be enough or not."""
-
-STEPS = 20
-"""Steps of PGD, unless the stage says otherwise."""
+TIGHT = 0.5
+"""Share of the time that the main attacks may take before it is called tight."""
+SHORT_STEPS = (10, 5, 2, 1)
+"""Of the short attack: the first number that a third of the time allows."""
+SMALLEST = 8
+"""Images of a batch where time is tight, at least."""
 APGD_STEPS = 100
 FRACTIONS = (0.25, 0.5, 2.0)
 """Further budgets of the curves, as shares of epsilon."""
@@ -47,38 +42,35 @@ DRAWS = 10
 """Random points of the ball of each image."""
 QUERIES = (5000, 2000, 1000, 500, 200, 100)
 """Of Square: the first number that the time allows."""
-TEMPERATURES = (0.1, 1.0, 100.0, 10_000.0)
-ENOUGH = 25
-"""Images on which the largest budget is tried where there is no time for all."""
-FEW = 16
-"""Images that are shown alone."""
 
 
 @dataclass
-class Battery(Tally):
+class Battery(SanityChecks):
     """The attacks and probes on one model. :meth:`run` does everything that the time allows."""
 
     def run(self, progress: bool = False) -> None:
-        """Every stage, cheapest first; what the time does not allow, or cuts, is in ``left_out``."""
+        """Every stage; what the time does not allow, or cuts, is in ``left_out``."""
         self._clean()
+        self._plan()
         stages: tuple[tuple[str, float, Callable[[], None]], ...] = (
-            ("probes", 20, self._probes),
+            ("short APGD", 0, self._short),
             ("one step", 3, self._one_step),
-            ("noise", DRAWS, self._noise),
+            ("probes", 0, self._probes),
             ("PGD on the margin", 3 * STEPS, lambda: self._main("margin")),
             ("PGD on cross-entropy", 3 * STEPS, lambda: self._main("ce")),
+            ("noise", DRAWS, self._noise),
             ("silent success", 6 * STEPS, self._silent),
             ("largest budget", 0, self._largest),
             ("targeted PGD", 0, self._targeted),
             ("APGD", 0, lambda: self._apgd("APGD", 0)),
             ("targeted APGD", 0, lambda: self._apgd("targeted APGD", min(9, self.logits.shape[1] - 1))),
-            ("black box", 0, self._black_box),
             ("restarts", 0, self._restarts),
             ("curve over epsilon", (6 * STEPS + 3) * len(FRACTIONS), self._budgets),
             ("float64", 9 * STEPS, self._float64),
             ("other temperatures", 3 * STEPS * len(TEMPERATURES), self._temperatures),
-            ("smallest distance", 300, self._distances),
+            ("smallest distance", 3 * DISTANCE_STEPS, self._distances),
             ("curve over steps", 3 * sum(STEP_CURVE), self._steps),
+            ("black box", 0, self._black_box),
         )
         for name, cost, stage in tqdm(stages, unit="stage", disable=not progress):
             tried = name in NEEDED and time.perf_counter() < self.deadline
@@ -92,7 +84,7 @@ class Battery(Tally):
                 shown = f"{name}, cut short"
                 self.left_out[name] = f"cut short after {time.perf_counter() - began:.0f} s, when the time was over"
             except (UsageError, RuntimeError, TypeError, NotImplementedError) as error:
-                if name in ("one step", "PGD on the margin") and isinstance(error, UsageError):
+                if name in ("short APGD", "one step", "PGD on the margin") and isinstance(error, UsageError):
                     raise  # what the model cannot do at all is the user's to know
                 refused = isinstance(error, UsageError)
                 self.left_out[name] = first_line(error) if refused else f"it failed on this model: {first_line(error)}"
@@ -101,47 +93,19 @@ class Battery(Tally):
                 spent, seconds = self.model.passes - before, time.perf_counter() - began
                 self.ran.append(Ran(shown, shown, int(stood.sum()), fell, None, self.standing.clone(), seconds, spent))
 
-    def made(self, kind: type[Attack], **options: Any) -> Attack:
-        """An attack with this battery's budget, norm and seed, unless told otherwise.
+    def _plan(self) -> None:
+        """Whether time is tight; if so, batches are so small that a main attack on one takes a tenth of the time."""
+        left, each = self.deadline - time.perf_counter(), self.seconds_for(3.0 * STEPS)
+        self.tight = 2.0 * each * len(self.attackable) > TIGHT * left
+        if self.tight:
+            self.batch_size = min(self.batch_size, max(SMALLEST, int(0.1 * left / each)))
 
-        Raises:
-            UsageError: An attack that has no form in this norm.
-        """
-        given: dict[str, Any] = {"epsilon": self.epsilon, "seed": self.seed} | options
-        if "norm" in {each.name for each in fields(kind)}:
-            given["norm"] = self.norm
-        elif self.norm != "linf":
-            raise UsageError(f"{kind.__name__} has no form in {self.norm}")
-        return kind(**given)
-
-    def pgd(self, objective: str = "margin", **options: Any) -> Attack:
-        """PGD with :data:`STEPS` steps, unless told otherwise."""
-        return self.made(PGD, **{"steps": STEPS, "objective": objective} | options)
-
-    def one_step(self, epsilon: float) -> Attack:
-        """FGSM, in either norm."""
-        return self.made(FGSM, epsilon=epsilon)
-
-    def _probes(self) -> None:
-        images = self.images[: self.batch_size].to(self.device)
-        started = time.perf_counter()
-        repeat = repeat_difference(self.model, images)
-        self.numbers |= {"repeat_difference": repeat, "label_changes": label_changes(self.model, images)}
-        if len(images) > 2:
-            self.numbers["softmax_share"] = softmax_share(self.model, images)
-        self.numbers["inner_gradients"] = inner_gradients(self.model, images[:2])
-        parts = zip(self.images.split(self.batch_size), self.labels.split(self.batch_size))
-        zero = [
-            zero_gradient_share(self.model, x.to(self.device), y.to(self.device)) * len(y) / len(self.labels)
-            for x, y in parts
-        ]
-        self.numbers["zero_gradient_share"] = sum(zero)
-        if repeat == 0.0 and len(images) > 1:  # randomness would look the same
-            try:
-                self.numbers["batch_difference"] = batch_difference(self.model, images[:FEW])
-            except RuntimeError as error:
-                self.left_out["image alone"] = f"the model refuses a batch of two: {first_line(error)}"
-        self.seconds_spent += time.perf_counter() - started
+    def _short(self) -> None:
+        """The margin, in so few steps that a third of the time is enough; nothing where there is time for the rest."""
+        if self.tight and len(self.attackable):
+            left, looks = (self.deadline - time.perf_counter()) / 3.0, 3 * len(self.attackable)
+            fits = [s for s in SHORT_STEPS if self.seconds_for((s + 2) * looks) <= left] or SHORT_STEPS[-1:]
+            self.note("short APGD", self.made(APGD, steps=fits[0], objective="margin"))
 
     def _one_step(self) -> None:
         self.alone["one step"] = self.note("one step", self.one_step(self.epsilon))
@@ -166,33 +130,13 @@ class Battery(Tally):
 
     def _main(self, objective: str) -> None:
         name = "PGD on the margin" if objective == "margin" else "PGD on cross-entropy"
-        self.alone[objective] = self.note(name, self.pgd(objective))
+        apgd = self.made(APGD, steps=STEPS, objective=objective) if self.tight else None
+        self.alone[objective] = self.note(name, apgd or self.pgd(objective))
         if objective == "margin":
             return
         for key, field_ in (("one step", "one_step"), ("ce", "cross_entropy"), ("margin", "margin")):
             if key in self.alone:
                 self.numbers[field_] = {1.0: self.share(self.alone[key])}
-
-    def _silent(self) -> None:
-        """The same steps with the same seed, kept to the end: who was fooled on the way only."""
-        shares = []
-        for objective in ("margin", "ce"):
-            if objective in self.alone:
-                last = self._attack(self.pgd(objective, keep="last"), self.attackable)
-                shares.append(self.share(self.right & ~self.alone[objective] & ~last))
-        self.numbers["silent_success"] = max(shares, default=None)
-
-    def _largest(self) -> None:
-        """Half the range in every pixel: in L2 the length of that change."""
-        largest = 0.5 if self.norm == "linf" else 0.5 * math.sqrt(self.images[0].numel())
-        rows, cost = self.attackable, 6.0 * STEPS
-        if self.seconds_for(cost * len(rows)) > self.deadline - time.perf_counter():
-            rows = rows[:ENOUGH]  # of which no single one should survive
-        if len(rows) and self._affordable("largest budget", cost * len(rows)):
-            fooled = torch.zeros_like(self.right)
-            for objective in ("ce", "margin"):
-                fooled |= self._attack(self.pgd(objective, epsilon=largest), rows, within=False)
-            self.numbers["largest_budget"] = self.share(~fooled[rows]) * self.share(self.right)
 
     def _left(self) -> Tensor:
         return self.standing.nonzero().squeeze(1)
@@ -209,20 +153,23 @@ class Battery(Tally):
             self.note(name, self.made(APGD, steps=APGD_STEPS, objective="margin", targets=targets), rows)
 
     def _black_box(self) -> None:
-        """Every image that no gradient attack fooled: what Square fools of these, nothing else had found."""
-        rows = self.white.nonzero().squeeze(1)
-        left = 0.5 * (self.deadline - time.perf_counter())
+        """What the main attacks left, with most of the time that is left: what Square fools, they had not found."""
+        rows, left = self.resisted.nonzero().squeeze(1), 0.8 * (self.deadline - time.perf_counter())
+        self.reserved = 0.0
         fits = [q for q in QUERIES if self.seconds_for(q * len(rows)) <= left]
         if not fits:
-            self._affordable("black box", 2.0 * QUERIES[-1] * len(rows))
+            self._affordable("black box", QUERIES[-1] * len(rows) / 0.8)
             return
-        attack = self.made(Square, queries=fits[0])
-        standing = self.white.clone()
-        right = self.note("black box", attack, rows, gradients=False)
-        self.numbers["only_black_box"] = {1.0: self.share(standing & ~right)}
+        right = self.note("black box", self.made(Square, queries=fits[0]), rows, gradients=False)
+        self.numbers["only_black_box"] = {1.0: self.share(self.resisted & ~right)}
 
     def _restarts(self) -> None:
-        """One run after the other, each on what the runs before have left."""
+        """One run after the other, each on what the runs before have left.
+
+        From here on time is kept for the black box, whose images are those that no attack before this one fooled.
+        """
+        self.resisted = self.white.clone()
+        self.reserved = float(QUERIES[-1] * int(self.resisted.sum())) if self.norm == "linf" else 0.0
         still, curve = self.right.clone(), dict[float, float]()
         self.curves["restarts"] = self.numbers["restarts"] = curve  # before the runs, as the time may end in one
         for restart in range(RESTARTS):
@@ -253,44 +200,6 @@ class Battery(Tally):
             key = {"one step": "one_step", "ce": "cross_entropy", "margin": "margin"}[name]
             self.numbers[key] = dict(sorted(curve.items()))
 
-    def _float64(self) -> None:
-        if self.norm != "linf":
-            self.left_out["float64"] = "it is measured in L-inf only"
-            return
-        started = time.perf_counter()
-        single, double, weight = 0.0, 0.0, 1.0 / max(1, len(self.attackable))
-        for part in self.attackable.split(self.batch_size):
-            x, y = self.images[part].to(self.device), self.labels[part].to(self.device)
-            one, two = float64_check(self.model, x, y, epsilon=self.epsilon, steps=STEPS)
-            single, double = single + one * len(part) * weight, double + two * len(part) * weight
-        scale = len(self.attackable) / len(self.labels)
-        self.numbers["float64_difference"] = abs(single - double) * scale
-        self.seconds_spent += time.perf_counter() - started
-
-    def _temperatures(self) -> None:
-        found = {}
-        for temperature in TEMPERATURES:
-            with differentiating():
-                fooled = self._attack(self.pgd("ce"), self.attackable, model=Tempered(self.model, temperature))
-            self._felled("other temperatures", fooled, gradients=True)
-            found[temperature] = self.share(self.right & ~fooled)
-        self.numbers["temperatures"] = found
-
-    def _distances(self) -> None:
-        """DDN's median distance and that of the nearest adversarial of all others, over the images that are right."""
-        fixed = self.nearest.clone()
-        smallest = torch.where(self.right, math.inf, 0.0)
-        for part in self.attackable.split(self.batch_size):
-            x, y = self.images[part].to(self.device), self.labels[part].to(self.device)
-            found = DDN(steps=100, seed=self.seed)(self.model, x, y)
-            smallest[part] = torch.where(found.success, found.distances, math.inf).cpu()
-            if self.norm == "l2":
-                inside = torch.zeros_like(self.right)
-                inside[part] = (found.success & (found.distances <= self.epsilon)).cpu()
-                self._felled("DDN", inside, gradients=True)
-        median = {"minimal_median": smallest, "fixed_median": fixed}
-        self.numbers |= {k: float(v.sort().values[len(v) // 2]) for k, v in median.items()}
-
     def _steps(self) -> None:
         curve = {}
         for steps in STEP_CURVE:
@@ -305,7 +214,8 @@ class Battery(Tally):
         numbers = dict(self.numbers)
         if hasattr(self, "noise"):
             numbers["only_noise"] = {1.0: self.share(self.white & self.noise)}
-        everywhere = [one.right for one in self.ran if one.right is not None and one.name != "noise"]
+        weak = ("noise", "short APGD")
+        everywhere = [one.right for one in self.ran if one.right is not None and one.name not in weak]
         if len(everywhere) > 2:
             worst = self.share(torch.stack(everywhere).all(dim=0))
             numbers |= {"union_worst": worst, "union_gap": min(map(self.share, everywhere)) - worst}

@@ -68,6 +68,8 @@ class Tally:
         felled_by: For each image the attack that fooled it first; "" for none.
         numbers: What the alarms judge.
         alone: (N,) bool of the main attacks: which images are right under each.
+        tight: Whether the main attacks may not fit into the time.
+        reserved: Forward passes of an image for which time is kept: no stage begins that would need it.
     """
 
     model: Counted
@@ -86,6 +88,8 @@ class Tally:
     felled_by: list[str] = field(default_factory=list)
     numbers: dict[str, Any] = field(default_factory=dict)
     alone: dict[str, Tensor] = field(default_factory=dict)
+    tight: bool = False
+    reserved: float = 0.0
 
     def _clean(self) -> None:
         """Accuracy without attack, whatever the time. After it the clock counts."""
@@ -119,7 +123,7 @@ class Tally:
 
     def _affordable(self, name: str, units: float) -> bool:
         needed, left = self.seconds_for(units), self.deadline - time.perf_counter()
-        if needed <= left:
+        if needed + self.seconds_for(self.reserved) <= left:
             return True
         self.left_out[name] = f"about {needed:.0f} s were needed and {max(0.0, left):.0f} s were left"
         return False

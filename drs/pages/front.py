@@ -11,6 +11,7 @@ from pathlib import Path
 from drs.errors import UsageError
 from drs.evaluation.alarms import CHECKS, KINDS
 from drs.pages.claims import as_markdown, interval, when_fixed
+from drs.pages.contests import contest_page
 from drs.pages.figures.drs import curve
 from drs.pages.figures.figured import Figured
 from drs.pages.figures.front import Row, forest, undetected
@@ -57,6 +58,7 @@ def texts() -> dict[str, str]:
     counted = f"When the rules were fixed, computed from git by `drs claims --history`: {when_fixed(found)}."
     generated = {
         "alarms.md": alarm_table() + "\n",
+        "contests.md": contest_page() + "\n",
         "claims.md": f"{as_tables(found)}\n\n{counted}\n",
         "seeds.md": seeds_table(found) + "\n",
         "claims.json": as_json(found) + "\n",

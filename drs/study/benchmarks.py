@@ -26,7 +26,7 @@ from drs.attacks.models import attackable
 from drs.attacks.targets import TARGETS
 from drs.detection import BANDWIDTH_CE, KDensity
 from drs.errors import UsageError, unknown
-from drs.study.strength import contests
+from drs.study.strength import apgd_contests, contests
 from drs.training.datasets import load_dataset
 from drs.training.loop import train
 from drs.training.models import Network
@@ -37,6 +37,7 @@ __all__ = [
     "Bench",
     "Row",
     "Scale",
+    "apgd",
     "carlini_wagner",
     "jsma",
     "prepare",
@@ -213,11 +214,17 @@ def standard(bench: Bench) -> Iterator[Row]:
     yield from contests(full=bench.full, device=bench.images.device, autoattack=autoattack)
 
 
+def apgd(bench: Bench) -> Iterator[Row]:
+    """APGD beside torchattacks' on three networks and two objectives: who breaks what, and in what time."""
+    yield from apgd_contests(full=bench.full, device=bench.images.device, apgd=_library("torchattacks").APGD)
+
+
 BENCHMARKS: dict[str, Callable[[Bench], Iterable[Row]]] = {
     "jsma": jsma,
     "carlini_wagner": carlini_wagner,
     "white_box": white_box,
     "standard": standard,
+    "apgd": apgd,
 }
 """Every benchmark by name."""
 

@@ -1,20 +1,21 @@
-"""Our one strong call, :class:`drs.attacks.Standard`, beside AutoAttack on the same networks and images.
+"""Our strongest attacks beside those of torchattacks, on the same networks and images.
 
-Both are given the images that the network classifies right. An image that only one side breaks is listed by its index
-among the test images, both ways.
+:class:`drs.attacks.Standard` meets AutoAttack, and :class:`drs.attacks.APGD` meets APGD with the same steps and the
+same random numbers. Both sides are given the images that the network classifies right. An image that only one side
+breaks is listed by its index among the test images, both ways.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from drs.attacks import Standard
+from drs.attacks import APGD, Attack, Standard
 from drs.attacks.models import attackable
 from drs.evaluation.probes import Tempered
 from drs.paths import data_root
@@ -23,7 +24,23 @@ from drs.study.experiments.networks import variant_network
 from drs.study.profiles import get_profile
 from drs.training.spec import TrainingSpec
 
-__all__ = ["CIFAR", "CONTESTS", "Contest", "compare", "contest_network", "contests"]
+__all__ = [
+    "APGD_STEPS",
+    "CIFAR",
+    "CONTESTS",
+    "Contest",
+    "Reference",
+    "apgd_contests",
+    "compare",
+    "contest_network",
+    "contests",
+]
+
+Reference: TypeAlias = Callable[[nn.Module], Callable[[Tensor, Tensor], Tensor]]
+"""From a model to another library's attack on it, which maps images and labels to adversarial images."""
+
+APGD_STEPS = 100
+"""Steps of APGD on both sides."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +97,17 @@ def contest_network(contest: Contest, *, full: bool, device: torch.device) -> tu
     return network, *cached_dataset(dataset).test.first(100 if full else 4).to_float(device)
 
 
-def compare(contest: Contest, network: nn.Module, images: Tensor, labels: Tensor, *, autoattack: Any) -> dict[str, Any]:
+def compare(
+    contest: Contest,
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    ours: Attack,
+    theirs: Reference,
+    name: str,
+    table: str,
+) -> dict[str, Any]:
     """Run both sides in turn on one network.
 
     Args:
@@ -88,7 +115,10 @@ def compare(contest: Contest, network: nn.Module, images: Tensor, labels: Tensor
         network: Returns raw logits.
         images: (N, C, H, W) in [0, 1].
         labels: (N,).
-        autoattack: torchattacks' class.
+        ours: The attack of this library, with the contest's budget.
+        theirs: Makes the other side.
+        name: Of the other side.
+        table: Which file the row belongs to.
 
     Returns:
         One row: accuracies in [0, 1] over all N images, our seconds (of computing, on a CPU) and their ratio to
@@ -101,10 +131,9 @@ def compare(contest: Contest, network: nn.Module, images: Tensor, labels: Tensor
     with torch.no_grad():
         right = network(images).argmax(dim=1) == labels
     rows = right.nonzero().squeeze(1)
-    ours = Standard(epsilon=contest.epsilon)
     with attackable(network) as model:
-        theirs = autoattack(model, eps=contest.epsilon, version="standard", n_classes=10, seed=0)
-        sides = [lambda: ours(model, images[rows], labels[rows]), lambda: theirs(images[rows], labels[rows])]
+        other = theirs(model)
+        sides = [lambda: ours(model, images[rows], labels[rows]), lambda: other(images[rows], labels[rows])]
         seconds, (found, moved) = take_turns(sides, 1, images.device, clock=clock)
         with torch.no_grad():
             # what counts is what the network answers on images within the budget
@@ -113,7 +142,7 @@ def compare(contest: Contest, network: nn.Module, images: Tensor, labels: Tensor
     only_ours, only_theirs = rows[found.success & ~broken], rows[broken & ~found.success]
     count = len(labels)
     return {
-        "table": "standard",
+        "table": table,
         "name": f"{contest.name}, {contest.dataset}",
         "epsilon": contest.epsilon,
         "images": count,
@@ -124,14 +153,42 @@ def compare(contest: Contest, network: nn.Module, images: Tensor, labels: Tensor
         "only_theirs": " ".join(str(int(i)) for i in only_theirs),
         "seconds": seconds[0],
         "ratio": seconds[0] / seconds[1],
-        "reference": "torchattacks 3.5.1 AutoAttack standard",
+        "reference": name,
         "device": str(images.device),
     }
 
 
 def contests(*, full: bool, device: torch.device, autoattack: Any) -> Iterator[dict[str, Any]]:
-    """Every contest whose data are at hand, one row each."""
+    """Every contest whose data are at hand, one row each: Standard beside torchattacks' AutoAttack."""
     for contest in CONTESTS:
-        prepared = contest_network(contest, full=full, device=device)
-        if prepared is not None:
-            yield compare(contest, *prepared, autoattack=autoattack)
+        epsilon = contest.epsilon
+
+        def theirs(model: nn.Module, epsilon: float = epsilon) -> Any:
+            return autoattack(model, eps=epsilon, version="standard", n_classes=10, seed=0)
+
+        name = "torchattacks 3.5.1 AutoAttack standard"
+        if (prepared := contest_network(contest, full=full, device=device)) is not None:
+            yield compare(
+                contest, *prepared, ours=Standard(epsilon=epsilon), theirs=theirs, name=name, table="standard"
+            )
+
+
+def apgd_contests(*, full: bool, device: torch.device, apgd: Any) -> Iterator[dict[str, Any]]:
+    """The contests of the plain CE, DRS and RCE networks, two rows each: APGD on two objectives beside torchattacks'.
+
+    Both sides take :data:`APGD_STEPS` steps from the same random numbers. (torchattacks stretches the start until one
+    pixel reaches the edge of the ball: by less than 1% on these images.)
+    """
+    steps = APGD_STEPS if full else 5
+    for contest in CONTESTS[:3]:
+        epsilon, prepared = contest.epsilon, contest_network(contest, full=full, device=device)
+        if prepared is None:
+            continue
+        for objective in ("ce", "dlr"):
+
+            def theirs(model: nn.Module, epsilon: float = epsilon, objective: str = objective) -> Any:
+                return apgd(model, eps=epsilon, steps=steps, loss=objective, seed=0)
+
+            ours = APGD(epsilon=epsilon, steps=steps, objective=objective)
+            name = f"torchattacks 3.5.1 APGD {objective}"
+            yield compare(contest, *prepared, ours=ours, theirs=theirs, name=name, table="apgd")

@@ -18,8 +18,9 @@ import drs
 from drs.errors import RecordError, UsageError
 from drs.evaluation import stages
 from drs.evaluation.alarms import CHECKS
-from drs.evaluation.audit import Audit, audit
+from drs.evaluation.audit import audit
 from drs.evaluation.audit_page import page
+from drs.evaluation.audit_report import NEEDED, Audit
 from drs.evaluation.passes import Counted
 from drs.training.datasets import Dataset
 from tests.evaluation.masked import Linear, Loud, Quantised
@@ -185,8 +186,8 @@ def test_an_attack_that_runs_at_the_deadline_is_cut_and_keeps_its_finished_batch
         battery.run()
         return battery
 
-    clean, probes, each = 1 + 5, 2 + 5 + 1 + 2 * 5 + 3, 3  # the front door and five batches; the looks; one step
-    cut = run(clean + probes + each + 2)
+    clean, each = 1 + 5, 3  # the front door and five batches; one step with its look and its judgement
+    cut = run(clean + each + 2)
     assert [one.name for one in cut.ran] == ["one step, cut short"]
     assert (cut.ran[0].fooled, cut.ran[0].right) == (2, None)
     assert cut.felled_by == ["one step", "one step", *[""] * 6, "clean"]
@@ -196,6 +197,40 @@ def test_an_attack_that_runs_at_the_deadline_is_cut_and_keeps_its_finished_batch
     whole = run(-1)
     assert whole.left_out == {}
     assert whole.ran[0].name == "one step"
+
+
+def test_where_time_is_tight_a_short_attack_comes_first_and_the_main_ones_drop_what_fell(
+    row: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch, plain: Audit
+) -> None:
+    monkeypatch.setattr(stages, "TIGHT", 0.0)
+    found = audit(Threshold(), *row, epsilon=0.13, minutes=1)
+    assert [line.name for line in found.lines[:4]] == ["short APGD", "one step", *NEEDED]
+    assert found.lines[0].attack.startswith("APGD(epsilon=0.13, norm='linf', steps=10, ")
+    assert [line.attack.split("(")[0] for line in found.lines[2:4]] == ["APGD", "APGD"]
+    assert (found.worst, found.trust) == (plain.worst, "ok")
+    assert found.felled_by == ("short APGD", "short APGD", *[""] * 6, "clean")
+    assert found.left_out == {"silent success": "the main attacks were those that stop where they succeed"}
+    # the front door, the attack's own look, the start, the steps (two images fall in the first), the judgement
+    assert (found.lines[0].forward, found.lines[0].backward) == (8 + 8 + 8 + 8 + 9 * 6 + 8, 8 + 8 + 8 * 6)
+    assert "short APGD" not in {line.name for line in plain.lines}
+
+
+def test_the_steps_of_the_short_attack_fit_into_a_third_of_the_time(
+    row: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With 24 forward passes a look of 8 images, 5 steps need 168: 16.8 s if one takes a tenth of a second."""
+    monkeypatch.setattr(stages.Battery, "seconds_for", lambda _, units: 0.1 * units)
+    images, labels = row
+    options = {"epsilon": 0.13, "norm": "linf", "seed": 0, "batch_size": 250, "device": None}
+    for seconds, steps in ((80.0, 5), (30.0, 2), (1.0, 1)):
+        battery = stages.Battery(Counted(Threshold()), images, labels, **options, deadline=math.inf)  # type: ignore[arg-type]
+        battery._clean()
+        battery.deadline = time.perf_counter() + seconds
+        battery._plan()
+        battery._short()
+        assert (battery.tight, battery.batch_size) == (True, 8)
+        assert f"steps={steps}," in battery.ran[0].attack
+        assert battery.ran[0].fooled == 2
 
 
 class Slower(Threshold):
@@ -214,7 +249,7 @@ def test_the_deadline_holds_within_a_pass(row: tuple[Tensor, Tensor]) -> None:
     found = audit(Slower(), *row, epsilon=0.13, minutes=0.03)
     assert 1.75 < found.seconds < 4.0  # of 1.8 s; its 20 steps alone would take 6
     assert "left out: PGD on the margin (cut short after " in repr(found)
-    assert (found.trust, found.lines[-1].name) == ("not measured", "noise")
+    assert (found.trust, found.lines[-1].name) == ("not finished", "one step")
 
 
 def test_what_is_needed_begins_even_where_it_is_not_expected_to_fit(
@@ -222,7 +257,7 @@ def test_what_is_needed_begins_even_where_it_is_not_expected_to_fit(
 ) -> None:
     monkeypatch.setattr(stages.Battery, "_affordable", lambda *_: False)
     found = audit(Threshold(), *row, epsilon=0.13, minutes=1)
-    assert [line.name for line in found.lines] == [*stages.NEEDED, "black box"]
+    assert [line.name for line in found.lines] == [*NEEDED, "black box"]
     assert found.worst.count == 6
 
 
@@ -246,6 +281,10 @@ def test_alarms_about_one_objective_or_convergence_are_told_from_those_about_gra
         return replace(plain, alarms=alarms)
 
     assert firing("cross-entropy misleads").trust == "ok"
+    short = replace(plain, lines=plain.lines[:1])
+    assert (short.lines[0].name, short.trust) == ("one step", "not finished")
+    bound = f"robust accuracy at most {plain.worst}"
+    assert short.headline == f"{bound}, by short attacks alone: give the audit more minutes"
     assert firing("steps not converged").headline == "upper bound, not converged"
     assert firing("silent success").headline == "upper bound, not trustworthy"
     assert "Next: Double the steps" in repr(firing("steps not converged"))

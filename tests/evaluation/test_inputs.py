@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from drs.errors import DataError, UsageError
 from drs.evaluation import stages
-from drs.evaluation.audit import Audit
+from drs.evaluation.audit_report import Audit
 from drs.evaluation.inputs import load_folder, load_model, parse_epsilon
 from drs.training.models import build_model
 from tests.conftest import Command

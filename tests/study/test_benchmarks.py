@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from drs import paths
+from drs.attacks import APGD
 from drs.errors import UsageError
 from drs.pages import tables
 from drs.study import benchmarks as attacks
@@ -43,7 +44,7 @@ def test_smoke_measures_what_needs_no_other_library() -> None:
 
 
 def test_wrong_names_and_missing_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match="unknown benchmark 'speed': expected one of carlini_wagner, jsma, standard"):
+    with pytest.raises(UsageError, match="unknown benchmark 'speed': expected one of apgd, carlini_wagner, jsma"):
         list(attacks.run("smoke", CPU, "speed"))
     with pytest.raises(
         UsageError, match="expected the package nothing_at_all, found none: run pip install --no-deps torchattacks=="
@@ -90,10 +91,27 @@ def test_a_contest_lists_who_breaks_what_on_the_images_that_were_right() -> None
     images = levels[:, None, None, None].expand(5, 1, 8, 8).contiguous()
     labels = torch.tensor([0, 0, 1, 0, 1])  # the last two are wrong from the start
     contest = strength.Contest("two levels", "ce", 0.1)
-    row = strength.compare(contest, Bright(), images, labels, autoattack=Breaks)
+    row = strength.compare(
+        contest, Bright(), images, labels, ours=APGD(epsilon=0.1, steps=5), theirs=Breaks, name="a library", table="t"
+    )
     assert (row["clean"], row["ours"], row["theirs"]) == (0.6, 0.4, 0.6)
     assert (row["only_ours"], row["only_theirs"], row["images"]) == ("0", "", 5)
-    assert row["table"] == "standard"
+    assert (row["table"], row["reference"]) == ("t", "a library")
+
+
+def test_both_sides_get_the_same_budget_and_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[dict[str, object]] = []
+
+    def other(model: object, **options: object) -> Breaks:
+        made.append(options)
+        return Breaks(model)
+
+    images, labels = torch.full((2, 1, 8, 8), 0.45), torch.tensor([0, 0])
+    monkeypatch.setattr(strength, "contest_network", lambda *_, **__: (Bright(), images, labels))
+    rows = list(strength.apgd_contests(full=False, device=CPU, apgd=other))
+    assert made == [{"eps": 0.04, "steps": 5, "loss": loss, "seed": 0} for loss in ("ce", "dlr")] * 3
+    assert [row["name"] for row in rows[::2]] == ["cross-entropy, mnist5k", "DRS, mnist5k", "RCE, mnist5k"]
+    assert {(row["table"], row["epsilon"], row["ours"]) for row in rows} == {("apgd", 0.04, 1.0)}
 
 
 def test_a_contest_without_its_data_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,9 @@ from torch import nn
 
 from drs.errors import UsageError
 from drs.evaluation.alarms import CHECKS
-from drs.evaluation.attack_audit import ATTACK_CHECKS
-from drs.evaluation.zoo import DEFENCES, FAULTS
+from drs.evaluation.attack_report import ATTACK_CHECKS
+from drs.evaluation.broken_attacks import FAULTS
+from drs.evaluation.zoo import DEFENCES
 from drs.study.experiments import get_experiment, grids, zoo
 from drs.study.experiments.base import Context
 from drs.study.metrics import alarm_word, columns

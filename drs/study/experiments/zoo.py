@@ -1,7 +1,8 @@
 """What the alarms catch: broken defences and broken attacks, each audited, and healthy ones beside them.
 
 One run audits one subject at one seed: a network as it is, the network behind a broken defence, or a broken attack on
-the network. Which alarms fired is the result. The zoo is :mod:`drs.evaluation.zoo`.
+the network. Which alarms fired is the result. They are those of
+:mod:`drs.evaluation.zoo` and :mod:`drs.evaluation.broken_attacks`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from drs.evaluation.accuracy import accuracy, logits_of
 from drs.evaluation.alarms import Alarm
 from drs.evaluation.attack_audit import audit_attack
 from drs.evaluation.audit import audit
-from drs.evaluation.zoo import DEFENCES, FAULTS, pgd
+from drs.evaluation.broken_attacks import FAULTS, pgd
+from drs.evaluation.zoo import DEFENCES
 from drs.study.experiments.base import Context, Outcome, Spec
 from drs.study.metrics import alarm_word, column
 
