@@ -29,9 +29,10 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the command writes where training gives the committed networks."""
     folder = tmp_path_factory.mktemp("playground")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(playground, "trained", lambda spec, device: SimpleNamespace(network=playground.load(spec.loss).network))
-        names = [path.name for path in playground.write(folder)]
-    assert names == sorted(path.name for path in folder.iterdir()) or set(names) == {p.name for p in folder.iterdir()}
+        patch.setattr(
+            playground, "trained", lambda spec, device: SimpleNamespace(network=playground.load(spec.loss).network)
+        )
+        assert set(playground.write(folder)) == set(folder.iterdir())
     return folder
 
 
@@ -100,7 +101,7 @@ def test_the_files_are_small() -> None:
 
 
 def test_another_loss_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"unknown loss 'mmc'.*ce.*rce.*drs"):
+    with pytest.raises(UsageError, match="unknown loss 'mmc': expected one of ce, drs, rce"):
         playground.load("mmc")
 
 
