@@ -29,6 +29,7 @@ __all__ = [
     "list_",
     "main",
     "options",
+    "playground",
     "readme",
     "run",
     "status",
@@ -299,6 +300,15 @@ def audit(
 def readme() -> None:
     """Write the claims table and the figure of the DRS chapter into README.md and book/_generated, from records."""
     from drs.pages.front import write
+
+    for path in write():
+        typer.echo(f"wrote {path}")
+
+
+@app.command()
+def playground() -> None:
+    """Train the networks that a reader attacks in the browser, and write them into data/playground."""
+    from drs.pages.playground import write
 
     for path in write():
         typer.echo(f"wrote {path}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import base64
 import hashlib
 import json
 import os
@@ -32,6 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TOOLS = Path(__file__).resolve().parent
 BUILD = ROOT / "_build"
 HTML = BUILD / "html"
+PLAYGROUND = ROOT / "data" / "playground"
 NOT_INPUTS = {"__pycache__", ".ipynb_checkpoints", "smoke"}
 """Folders whose content no page is made from (records of smoke runs among them)."""
 MATHJAX = ("startup.js", "core.js", *(f"{n}.js" for n in ("input/tex", "output/chtml", "output/chtml/fonts/tex")))
@@ -201,6 +203,7 @@ def stage(executed: Sequence[Path], mirror: Path) -> None:
     write_figures(behind_figures(executed, ROOT / "book" / "_generated"), mirror)
     shutil.copytree(ROOT / "book" / "_explorer", mirror / "_extra" / "_static" / "explorer")
     shutil.copy(ROOT / "book" / "_generated" / "claims.json", mirror / "_extra")
+    write_data_scripts(mirror / "_extra" / "_static" / "explorer")
     package = "sphinx-mathjax-offline"
     mathjax = Path(str(distribution(package).locate_file(f"{package}/static/mathjax")))
     vendored = mirror / "_extra" / "_static" / "mathjax"
@@ -211,10 +214,18 @@ def stage(executed: Sequence[Path], mirror: Path) -> None:
         shutil.copy(mathjax / part, vendored / part)
 
 
+def write_data_scripts(folder: Path) -> None:
+    """Write the data of the page ``playground`` as scripts: a page that is opened from a folder may not fetch files."""
+    for path in sorted(PLAYGROUND.glob("*.safetensors")):
+        text = base64.b64encode(path.read_bytes()).decode()
+        (folder / f"{path.stem}.js").write_text(f'received("{path.stem}", "{text}");\n', encoding="utf-8")
+
+
 def site(executed: Sequence[Path], jobs: int) -> None:
     """Build the static site with every warning an error, and check that its pages are those of ``_toc.yml``."""
     stamp = BUILD / "html.key"
-    inputs = found(ROOT / "book", ROOT / "drs", *executed, *(ROOT / n for n in ("_config.yml", "_toc.yml")))
+    settings = (ROOT / name for name in ("_config.yml", "_toc.yml"))
+    inputs = found(ROOT / "book", ROOT / "drs", PLAYGROUND, *executed, *settings)
     key = digest(inputs, (ROOT / "requirements.lock").read_text())
     if not (stamp.exists() and stamp.read_text() == key and HTML.exists()):
         started = time.monotonic()
