@@ -60,8 +60,8 @@ def student_notebook(name: str) -> Path:
 def checks(name: str, tests: dict[str, str] | None = None) -> Any:
     """The public tests of an assignment: ``grader = checks("a1_softmax")``, then ``grader.check("q1")``.
 
-    A student version carries its own tests and hands them over, so that a copy may have any file name, may lie anywhere,
-    and may differ from the published one.
+    A student version carries its own tests and hands them over, so that a copy may have any file name, lie anywhere,
+    and differ from the published one.
 
     Args:
         name: Of the assignment.

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from drs.classroom import assignment_names, masters_folder
+from drs.classroom.written import save_questions
 from drs.errors import UsageError, unknown
 
 __all__ = ["EPOCH", "SHORTEST_SECRET", "Case", "build", "leaks", "manifest", "publish", "read_tests", "secrets"]
@@ -230,6 +231,7 @@ def _build_one(name: str, out: Path) -> None:
         _write_notebook(solved, autograders / f"{name}.ipynb", name)
         listed = json.dumps([asdict(test) for test in tests], indent=1) + "\n"
         (autograders / f"{name}.json").write_text(listed, encoding="utf-8")
+        save_questions(master, autograders / f"{name}.written.json")
 
 
 def publish(out: Path) -> list[Path]:
