@@ -20,7 +20,9 @@ LARGEST_FILE = 256 * MIB
 """Bytes that one file of a submission may have."""
 HEADROOM = 0.75
 """Share of the memory limit at which an allocation fails; the rest is for the cells that come after."""
-AGAIN = 0.5
+WAITING = 3.0
+"""How much longer a cell may take by the clock on the wall than on the processor."""
+AGAIN = 2.0
 """Seconds after which code that has swallowed the interrupt is interrupted again."""
 _CREATE, _ADD, _RESTRICT = 444, 445, 446  # system calls of Landlock, the same on every processor
 _WRITES = 0x7FF2  # write, remove, make, rename and truncate: bits 1 and 4 to 14 of Landlock's rights
@@ -32,11 +34,21 @@ class Stopped(BaseException):
 
 
 class Clock:
-    """Interrupts the main thread when a cell has used up its time, where the platform has such a timer."""
+    """Interrupts the main thread when a cell has used up its time, where the platform has such timers.
+
+    The time is the processor's, so that a busy machine costs nobody points; a cell that only waits is interrupted after
+    :data:`WAITING` times as long.
+    """
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.works = hasattr(signal, "setitimer")
+        self._open = 0
+
+    def _set(self, seconds: float) -> None:
+        again = AGAIN if seconds else 0.0
+        signal.setitimer(signal.ITIMER_PROF, seconds, again)
+        signal.setitimer(signal.ITIMER_REAL, WAITING * seconds, again)
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -44,16 +56,19 @@ class Clock:
         if not self.works:
             yield
             return
-        before = signal.signal(signal.SIGALRM, self._ring)
-        outer = signal.setitimer(signal.ITIMER_REAL, self.seconds, AGAIN)
+        for number in (signal.SIGPROF, signal.SIGALRM):
+            signal.signal(number, self._ring)
+        self._open += 1
+        self._set(self.seconds)
         try:
             yield
         finally:
-            signal.setitimer(signal.ITIMER_REAL, self.seconds if outer[0] else 0.0, AGAIN if outer[0] else 0.0)
-            signal.signal(signal.SIGALRM, before)
+            self._open -= 1
+            self._set(self.seconds if self._open else 0.0)
 
     def _ring(self, number: int, frame: FrameType | None) -> None:
-        raise Stopped(f"was stopped after {self.seconds:g} s: does a loop never end?")
+        if self._open:
+            raise Stopped(f"was stopped after {self.seconds:g} s: does a loop never end?")
 
 
 def is_out_of_memory(error: BaseException | None) -> bool:

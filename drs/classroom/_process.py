@@ -20,6 +20,8 @@ from drs.classroom._guard import MIB
 
 LONGEST_REPORT = 4 * MIB
 """Bytes that are read of what a submission's process reports."""
+STARTING = 300.0
+"""Seconds that the first process may take to load the libraries."""
 MARK = "DRS_SUBMISSION"
 """Variable by which the processes that a submission has left behind are known."""
 
@@ -126,14 +128,18 @@ class Running:
         )
         task.report.touch()
         self._report: BinaryIO = task.report.open("rb")
-        self._started = time.monotonic()
+        self._asked, self._started = time.monotonic(), 0.0
         self.process: BaseProcess = context.Process(target=work_on, args=(task,))
         self.process.start()
 
     @property
     def seconds(self) -> float:
-        """Wall time since it started."""
-        return time.monotonic() - self._started
+        """Wall time since its first cell began; the libraries that all submissions load are not its own time."""
+        now = time.monotonic()
+        if not self._started:
+            begun = os.fstat(self._report.fileno()).st_size > 0 or now - self._asked > STARTING
+            self._started = now if begun else 0.0
+        return now - self._started if self._started else 0.0
 
     def _tree(self) -> list[Any]:
         import psutil

@@ -12,6 +12,7 @@ import gc
 import json
 import os
 import sys
+import tempfile
 import traceback
 from pathlib import Path
 from typing import Any, TextIO
@@ -95,6 +96,7 @@ class Runner:
 
     def run(self) -> None:
         """Run the notebook, then every test that it has not asked for."""
+        self.write(started=True)
         ExceptionTestFile.run = self._method()
         Notebook.init_grading_mode(str(self.task.tests))
         config = Config()
@@ -152,6 +154,7 @@ def grade(task: Task) -> None:
     if hasattr(os, "setsid"):
         os.setsid()  # what the notebook starts is ended with it
     os.environ.update(task.environment)
+    tempfile.tempdir = None  # asked for before the variables were set
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nowhere, descriptor)
