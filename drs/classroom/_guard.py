@@ -68,7 +68,7 @@ class Clock:
 
     def _ring(self, number: int, frame: FrameType | None) -> None:
         if self._open:
-            raise Stopped(f"was stopped after {self.seconds:g} s: does a loop never end?")
+            raise Stopped("was stopped at the time limit of a cell: does a loop never end?")
 
 
 def is_out_of_memory(error: BaseException | None) -> bool:
@@ -109,8 +109,15 @@ def limit_files() -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
+def confines() -> bool:
+    """Whether this platform can deny a process to write outside some folders: Landlock, Linux 5.19 or later."""
+    if sys.platform != "linux":
+        return False
+    return bool(ctypes.CDLL(None).syscall(_CREATE, None, 0, 1) >= 2)  # the first could not rename between folders
+
+
 def confine(writable: Sequence[Path]) -> bool:
-    """Deny this process, and what it starts, every write outside some folders, for good: Landlock, Linux 5.19 or later.
+    """Deny this process, and what it starts, every write outside some folders, for good.
 
     Args:
         writable: Folders or devices that may be written to; one that is missing is left out.
@@ -118,12 +125,10 @@ def confine(writable: Sequence[Path]) -> bool:
     Returns:
         Whether the kernel does so.
     """
-    if sys.platform != "linux":
+    if not confines():
         return False
-    system = ctypes.CDLL(None, use_errno=True).syscall
+    system = ctypes.CDLL(None).syscall
     version = system(_CREATE, None, 0, 1)
-    if version < 2:  # the first could not rename between folders
-        return False
     handled = _WRITES if version >= 3 else _WRITES & ~0x4000  # truncate came with the third
     ruleset = system(_CREATE, struct.pack("Q", handled), 8, 0)
     if ruleset < 0:
@@ -138,7 +143,7 @@ def confine(writable: Sequence[Path]) -> bool:
                 finally:
                     os.close(place)
         no_new_privileges = 38
-        if ctypes.CDLL(None, use_errno=True).prctl(no_new_privileges, 1, 0, 0, 0) != 0:
+        if ctypes.CDLL(None).prctl(no_new_privileges, 1, 0, 0, 0) != 0:
             return False
         return bool(system(_RESTRICT, ruleset, 0) == 0)
     finally:

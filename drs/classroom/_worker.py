@@ -135,7 +135,7 @@ class Runner:
         if isinstance(error, _guard.Stopped):
             reason = str(error)
         elif _guard.is_out_of_memory(error):
-            reason = f"needed more than the {self.task.mebibytes:g} MiB of memory allowed"
+            reason = "needed more than the memory allowed"
         else:
             with contextlib.suppress(Exception):
                 self.write(cell=self.current, error=f"raised {type(error).__name__}")

@@ -101,9 +101,9 @@ def _outcomes(cases: Sequence[Case], questions: dict[str, list[Any]]) -> tuple[O
 def _over(running: Running, limits: Limits) -> tuple[str, str] | None:
     """Status and reason if a submission uses more than it may."""
     if running.seconds > limits.seconds:
-        return "time limit", f"stopped after {limits.seconds:g} s, in a cell that could not be interrupted"
+        return "time limit", "stopped at the time limit, in a cell that could not be interrupted"
     if running.memory() > limits.mebibytes:
-        return "memory limit", f"stopped at the memory limit of {limits.mebibytes:g} MiB"
+        return "memory limit", "stopped at the memory limit"
     if running.disk() > DISK:
         return "disk limit", f"stopped when its files reached {DISK} MiB"
     return None
