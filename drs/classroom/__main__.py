@@ -41,7 +41,7 @@ def build(
     """Make the student and the instructor version of every assignment."""
     from drs.classroom.assignments import build as make
     from drs.classroom.assignments import publish as copy_students
-    from drs.classroom.grading import Grade, Limits, grade
+    from drs.classroom.grading import Grade, grade
     from drs.classroom.submissions import find
 
     target = _built() if out is None else out
