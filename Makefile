@@ -8,7 +8,8 @@ PROFILE ?= quick
 WORKERS ?= 2
 PORT ?= 8000
 ASSIGNMENT ?= a1
-LIMIT_SECONDS ?= 120
+LIMIT_SECONDS ?= 180
+LIMIT_CELL_SECONDS ?= 30
 LIMIT_MIB ?= 2048
 UV_VERSION := 0.13.9
 BIN := .venv/bin
@@ -121,10 +122,10 @@ $(ASSIGNMENTS): $(wildcard notebooks/assignments/*.ipynb) $(wildcard drs/classro
 	@$(CLASSROOM) build --jobs $(WORKERS)
 	@touch $@
 
-grade: install $(ASSIGNMENTS) ## Grade the notebooks in SUBMISSIONS: one CSV, and feedback for each, in OUT or _build/grades
+grade: install $(ASSIGNMENTS) ## Grade the notebooks in SUBMISSIONS, for the class list ROSTER if given: tables and feedback in OUT or _build/grades
 	@test -n "$(SUBMISSIONS)" || { echo "expected a folder: make grade SUBMISSIONS=folder" >&2; exit 2; }
-	@$(CLASSROOM) grade "$(SUBMISSIONS)" --jobs $(WORKERS) --seconds $(LIMIT_SECONDS) --memory $(LIMIT_MIB) \
-	  $(if $(OUT),--out "$(OUT)")
+	@$(CLASSROOM) grade "$(SUBMISSIONS)" --jobs $(WORKERS) --seconds $(LIMIT_SECONDS) \
+	  --cell-seconds $(LIMIT_CELL_SECONDS) --memory $(LIMIT_MIB) $(if $(OUT),--out "$(OUT)") $(if $(ROSTER),--roster "$(ROSTER)")
 
 student: install ## Open ASSIGNMENT (a1 to a4) in JupyterLab, in a copy of your own under notebooks/assignments/mine
 	@notebook=$$($(CLASSROOM) student $(ASSIGNMENT)); echo "your copy: $$notebook"; \

@@ -26,6 +26,8 @@ class KnownWrong:
     score: float = 0.0
     failed: tuple[str, ...] = ()
     status: str = "graded"
+    questions: tuple[str, ...] = ()
+    stopped: str = ""
 
     @property
     def assignment(self) -> str:
@@ -41,6 +43,8 @@ def _read(kind: str) -> tuple[KnownWrong, ...]:
             entry.get("score", 0.0),
             tuple(entry.get("failed", [])),
             entry.get("status", "graded"),
+            tuple(entry.get("questions", [name.split(".")[0] for name in entry.get("failed", [])])),
+            entry.get("stopped", ""),
         )
         for entry in entries
     )
@@ -49,16 +53,28 @@ def _read(kind: str) -> tuple[KnownWrong, ...]:
 GRADED = _read("graded")
 """Submissions that can be graded."""
 FAILING = _read("failing")
-"""Submissions that bring themselves down."""
+"""Submissions that bring themselves down, or one of their cells."""
+MUTANTS = _read("mutant")
+"""Wrong answers that have no notebook: the tests of their questions run on the edited code alone."""
+RIGHT = _read("right")
+"""Right answers written in another way: every test of their questions has to pass."""
 
 
 def code_cells(assignment: str, built: Path) -> list[str]:
-    """The solved code of an assignment, without otter's marks."""
+    """The solved code of an assignment, without otter's marks; the tests are the published ones, not copies."""
     solved = json.loads((built / "autograder" / f"{assignment}.ipynb").read_text())
-    cells = ["".join(cell["source"]) for cell in solved["cells"] if cell["cell_type"] == "code"]
+    code = [cell for cell in solved["cells"] if cell["cell_type"] == "code"]
+    cells = [_code_of(cell, assignment) for cell in code]
     return [
-        re.sub(r"  # SOLUTION$|^\s*# (BEGIN|END) SOLUTION\n?", "", cell, flags=re.MULTILINE).rstrip() for cell in cells
+        re.sub(r"  # SOLUTION$|^\s*# (BEGIN|END) SOLUTION( NO PROMPT)?\n?", "", cell, flags=re.MULTILINE).rstrip()
+        for cell in cells
     ]
+
+
+def _code_of(cell: dict[str, Any], assignment: str) -> str:
+    if "public-tests" in cell["metadata"].get("tags", []):
+        return f'from drs.classroom import checks\n\ngrader = checks("{assignment}")'
+    return "".join(cell["source"])
 
 
 def edited(cells: list[str], edits: tuple[tuple[str, str], ...]) -> list[str]:
@@ -102,7 +118,7 @@ def contents(built: Path) -> dict[str, str]:
         files[f"{one.path}.ipynb"] = notebook(one.path, cells, one.assignment)
     for student in sorted((built / "student").glob("*.ipynb")):
         content = json.loads(student.read_text())
-        untouched = ["".join(cell["source"]) for cell in content["cells"] if cell["cell_type"] == "code"]
+        untouched = [_code_of(cell, student.stem) for cell in content["cells"] if cell["cell_type"] == "code"]
         files[f"untouched/{student.name}"] = notebook(f"{student.stem}, nothing done", untouched, "")
     files["a2_attacks/empty.ipynb"] = ""
     files["a3_detection/report.docx"] = "not a notebook\n"

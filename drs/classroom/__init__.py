@@ -7,7 +7,9 @@ both versions and runs the tests. ``python -m drs.classroom --help`` lists the c
 
 from __future__ import annotations
 
+import atexit
 import json
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -55,26 +57,31 @@ def student_notebook(name: str) -> Path:
     return path
 
 
-def checks(name: str) -> Any:
-    """The public tests of an assignment, for its first cell: ``grader = checks("a1_softmax")``.
+def checks(name: str, tests: dict[str, str] | None = None) -> Any:
+    """The public tests of an assignment: ``grader = checks("a1_softmax")``, then ``grader.check("q1")``.
 
-    The tests come from the published student version, so that a copy may have any file name and may lie anywhere.
+    A student version carries its own tests and hands them over, so that a copy may have any file name, lie anywhere,
+    and differ from the published one.
 
     Args:
         name: Of the assignment.
+        tests: Question to the source of its tests; those of the published student version by default.
 
     Returns:
         Otter's ``Notebook``, whose ``check("q1")`` runs the public tests of a question.
 
     Raises:
-        UsageError: No assignment of that name, or otter-grader is not installed.
+        UsageError: No assignment of that name and no tests given, or otter-grader is not installed.
     """
     try:
         from otter import Notebook
     except ImportError as error:
         raise UsageError("expected the package otter, found none: run pip install 'drs[classroom]'") from error
-    published = json.loads(student_notebook(name).read_text(encoding="utf-8"))
+    if tests is None:
+        published = json.loads(student_notebook(name).read_text(encoding="utf-8"))
+        tests = published["metadata"]["otter"]["tests"]
     folder = Path(tempfile.mkdtemp(prefix=f"{name}-"))
-    for question, source in published["metadata"]["otter"]["tests"].items():
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for question, source in tests.items():
         (folder / f"{question}.py").write_text(source, encoding="utf-8")
     return Notebook(tests_dir=str(folder))

@@ -54,7 +54,9 @@ def build(
 
     if verify:
         solved = [one for one in find(target / "autograder", names) if one.path.suffix == ".ipynb"]
-        grades = grade(solved, target / "autograder", checkpoints=target / "checkpoints", jobs=jobs, report=report)
+        grades = grade(
+            solved, target / "autograder", checkpoints=target / "checkpoints", jobs=jobs, report=report, trusted=True
+        )
         problems = [f"{one.submission.assignment}: {one.message}" for one in grades if one.status != "graded"]
         problems += [
             f"{one.submission.assignment}, {case.case.question}.{case.case.name}: {case.message}"
@@ -62,8 +64,9 @@ def build(
             for case in one.outcomes
             if one.status == "graded" and not case.passed
         ]
+        problems += [f"{one.submission.assignment}: {error}" for one in grades for error in one.errors]
         if problems:
-            raise UsageError("\n".join(["a solution does not earn every point", *problems]))
+            raise UsageError("\n".join(["a solution does not run to its end with every point", *problems]))
     typer.echo(f"{len(names)} assignments in {target}")
 
 
@@ -72,17 +75,26 @@ def grade_(
     submissions: Annotated[Path, typer.Argument(help="Folder of notebooks.")],
     out: OutOption = None,
     jobs: JobsOption = PROCESSORS,
-    seconds: Annotated[float, typer.Option(help="Time limit of one submission.")] = 120.0,
+    seconds: Annotated[float, typer.Option(help="Time limit of one submission.")] = 180.0,
+    cell_seconds: Annotated[float, typer.Option(help="Time limit of one cell, and of one test.")] = 30.0,
     memory: Annotated[float, typer.Option(help="Memory limit of one submission in MiB.")] = 2048.0,
+    roster: Annotated[Path | None, typer.Option(help="Class list as CSV: of Canvas, of Moodle, or name,id.")] = None,
     built: Annotated[Path | None, typer.Option(help="Folder that 'build' wrote.")] = None,
 ) -> None:
-    """Grade a folder of notebooks: grades.csv and feedback/ for each submission. Needs no network."""
-    from drs.classroom.feedback import number, write_csv, write_feedback
+    """Grade a folder of notebooks: tables for the teacher, and feedback/ for each submission. Needs no network."""
+    from drs.classroom.feedback import number, write_feedback
+    from drs.classroom.gradebook import read_marks
     from drs.classroom.grading import Grade, Limits, grade
+    from drs.classroom.identity import Roster
     from drs.classroom.submissions import find
+    from drs.classroom.tables import write_tables
 
     source = _built() if built is None else built
     target = project_root() / "_build" / "grades" if out is None else out
+    if target.resolve().is_relative_to(submissions.resolve()):
+        raise UsageError(f"expected a folder for the grades outside {submissions}, got {target}")
+    listed = None if roster is None else Roster.read(roster)
+    marks = read_marks(target / "written.csv")
     found = find(submissions, assignment_names())
 
     def report(one: Grade) -> None:
@@ -97,14 +109,12 @@ def grade_(
         source / "autograder",
         checkpoints=source / "checkpoints",
         jobs=jobs,
-        limits=Limits(seconds, memory),
+        limits=Limits(seconds, memory, cell_seconds),
         report=report,
     )
-    shutil.rmtree(target / "feedback", ignore_errors=True)
-    target.mkdir(parents=True, exist_ok=True)
+    made = write_tables(grades, target, source / "autograder", listed, marks)
     write_feedback(grades, target / "feedback")
-    write_csv(grades, target / "grades.csv")
-    typer.echo(f"{len(grades)} submissions: {target / 'grades.csv'}, {target / 'feedback'}")
+    typer.echo(f"{len(grades)} submissions: {', '.join(map(str, made))}, {target / 'feedback'}")
 
 
 @app.command()

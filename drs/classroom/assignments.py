@@ -17,12 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from drs.classroom import assignment_names, masters_folder
+from drs.classroom.written import save_questions
 from drs.errors import UsageError, unknown
 
 __all__ = ["EPOCH", "SHORTEST_SECRET", "Case", "build", "leaks", "manifest", "publish", "read_tests", "secrets"]
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The date of every file in an autograder: the zip then depends on nothing but its content."""
+PUBLIC_TESTS = "# @title The public tests of this notebook: run this cell, there is no need to read it"
+"""First line of the cell that carries them; Colab shows it as the cell's title."""
 SHORTEST_SECRET = 12
 """Characters a solved line must have before its presence in a student version counts as a leak."""
 
@@ -131,6 +134,27 @@ def leaks(master: dict[str, Any], student: str) -> list[str]:
     return [line for line in secrets(master) if json.dumps(line, ensure_ascii=False)[1:-1] in flat]
 
 
+def with_public_tests(notebook: dict[str, Any], name: str) -> dict[str, Any]:
+    """The notebook with a folded cell after its first code cell that makes ``grader`` from the tests in its metadata.
+
+    Tests in a cell work where the file of the notebook is out of reach of its kernel, as on Colab.
+    """
+    tests = notebook["metadata"]["otter"]["tests"]
+    lines = [PUBLIC_TESTS, "from drs.classroom import checks", "", f'grader = checks("{name}", {{']
+    for question, source in tests.items():
+        lines.append(f'    "{question}": r"""{source}""",')
+        if '"""' in source:
+            raise UsageError(f'{name}, {question}: expected a test without """ in its lines')
+    cell = {
+        "cell_type": "code",
+        "metadata": {"cellView": "form", "jupyter": {"source_hidden": True}, "tags": ["public-tests"]},
+        "source": "\n".join([*lines, "})"]),
+    }
+    cells = notebook["cells"]
+    place = next(i for i, one in enumerate(cells) if one["cell_type"] == "code") + 1
+    return notebook | {"cells": [*cells[:place], cell, *cells[place:]]}
+
+
 def _write_notebook(notebook: dict[str, Any], path: Path, name: str) -> None:
     """Stable cell ids, no outputs, one line of JSON a line of text."""
     for number, cell in enumerate(notebook["cells"]):
@@ -196,6 +220,8 @@ def _build_one(name: str, out: Path) -> None:
         student, solved = (json.loads((result / v / copied.name).read_text()) for v in ("student", "autograder"))
         if student["metadata"]["otter"].get("assignment_name") != name:
             raise UsageError(f"notebooks/assignments/{name}.ipynb: expected 'name: {name}' in its ASSIGNMENT CONFIG")
+        solved["metadata"]["otter"]["tests"] = student["metadata"]["otter"]["tests"]
+        student, solved = with_public_tests(student, name), with_public_tests(solved, name)
         if found := leaks(master, json.dumps(student)):
             raise UsageError(f"the student version of {name} would give away: {found[0]!r}")
         student_folder.mkdir(parents=True, exist_ok=True)
@@ -205,6 +231,7 @@ def _build_one(name: str, out: Path) -> None:
         _write_notebook(solved, autograders / f"{name}.ipynb", name)
         listed = json.dumps([asdict(test) for test in tests], indent=1) + "\n"
         (autograders / f"{name}.json").write_text(listed, encoding="utf-8")
+        save_questions(master, autograders / f"{name}.written.json")
 
 
 def publish(out: Path) -> list[Path]:

@@ -1,33 +1,28 @@
-"""Grades submissions in parallel, each in processes of its own, with a limit of time and of memory.
+"""Grades submissions in parallel, each in processes of its own, with limits of time, memory and disk.
 
-A submission that crashes, hangs or eats the memory costs only itself. This is no sandbox: a notebook runs with the
-rights of whoever grades it (see the instructor's guide).
+A submission that crashes, hangs or eats the memory costs only itself, and keeps what it earned before. This is no
+sandbox: a notebook runs with the rights of whoever grades it (see the instructor's guide).
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import multiprocessing
-import os
-import shutil
-import signal
-import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from multiprocessing.process import BaseProcess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from drs.classroom._process import Running
 from drs.classroom.assignments import Case, manifest
-from drs.classroom.submissions import Submission, read_notebook
+from drs.classroom.submissions import Submission, code_of
 
-__all__ = ["MIB", "POLL", "Grade", "Limits", "Outcome", "code_of", "grade"]
+__all__ = ["DISK", "POLL", "Grade", "Limits", "Outcome", "grade"]
 
 POLL = 0.1
 """Seconds between two looks at the running submissions."""
-MIB = 2**20
+DISK = 1024
+"""MiB that the files of one submission may have together."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +30,14 @@ class Limits:
     """What one submission may use.
 
     Attributes:
-        seconds: Wall time of the whole notebook and its tests.
+        seconds: Wall time of the whole notebook and its tests; what ignores its interrupt is ended then.
         mebibytes: Resident memory of its processes together.
+        cell_seconds: Wall time of one cell, and of one test; a cell that needs more is interrupted.
     """
 
-    seconds: float = 120.0
+    seconds: float = 180.0
     mebibytes: float = 2048.0
+    cell_seconds: float = 30.0
 
 
 @dataclass(frozen=True)
@@ -58,11 +55,12 @@ class Grade:
 
     Attributes:
         submission: What was graded.
-        status: ``"graded"``, or why there is no score: ``"not graded"``, ``"time limit"``, ``"memory limit"`` or
-            ``"crashed"``.
-        message: The reason in one sentence; empty if graded.
-        outcomes: Every test of the assignment in its order, all failed unless graded.
+        status: ``"graded"``, or what kept it from being graded to its end: ``"not graded"``, ``"time limit"``,
+            ``"memory limit"``, ``"disk limit"``, ``"crashed"`` or ``"tampered"``.
+        message: The reason in one sentence, or the cells that were stopped; empty if there is nothing to say.
+        outcomes: Every test of the assignment in its order; one that did not run has failed.
         seconds: Wall time it took.
+        errors: The cells that raised an error, each with its kind.
     """
 
     submission: Submission
@@ -70,6 +68,7 @@ class Grade:
     message: str
     outcomes: tuple[Outcome, ...]
     seconds: float = 0.0
+    errors: tuple[str, ...] = ()
 
     @property
     def score(self) -> float:
@@ -87,112 +86,46 @@ class Grade:
         return [f"{one.case.question}.{one.case.name}" for one in self.outcomes if not one.passed]
 
 
-@dataclass
-class _Running:
-    submission: Submission
-    process: BaseProcess
-    scratch: Path
-    started: float = field(default_factory=time.monotonic)
-
-
-def code_of(submission: Submission) -> list[str]:
-    """The text of each code cell of a notebook, in order."""
-    cells = [cell for cell in read_notebook(submission.path)["cells"] if cell.get("cell_type") == "code"]
-    return ["".join(cell.get("source", "")) for cell in cells]
-
-
-def _environment(scratch: Path, checkpoints: Path) -> dict[str, str]:
-    """Variables of a submission: no GPU, nothing of the user's own set-up, temporary files in ``scratch``."""
-    return {
-        "IPYTHONDIR": str(scratch / "ipython"),
-        "TMPDIR": str(scratch),
-        "DRS_CHECKPOINTS": str(checkpoints),
-        "OMP_NUM_THREADS": "1",
-        "CUDA_VISIBLE_DEVICES": "",
-        "MPLBACKEND": "agg",
-    }
-
-
-def _tree(process: BaseProcess) -> list[Any]:
-    """The process and its descendants, as psutil's."""
-    import psutil
-
-    try:
-        top = psutil.Process(process.pid)
-        return [top, *top.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
-
-
-def _resident(tree: Iterable[Any]) -> float:
-    """MiB of resident memory of these processes."""
-    import psutil
-
-    total = 0
-    for process in tree:
-        with contextlib.suppress(psutil.Error):
-            total += process.memory_info().rss
-    return total / MIB
-
-
-def _kill(process: BaseProcess) -> None:
-    """End a submission's process and those it started."""
-    import psutil
-
-    for one in _tree(process) if process.is_alive() else []:  # the number of an ended one may be another's by now
-        with contextlib.suppress(psutil.Error):
-            one.kill()
-    if hasattr(os, "killpg") and process.pid is not None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-    process.join()
-
-
-def _over(running: _Running, limits: Limits) -> tuple[str, str] | None:
-    """Status and reason if a submission uses more than it may."""
-    if time.monotonic() - running.started > limits.seconds:
-        return "time limit", "stopped at the time limit: does a loop never end?"
-    if _resident(_tree(running.process)) > limits.mebibytes:
-        return "memory limit", "stopped at the memory limit"
-    return None
-
-
-def _outcomes(cases: Sequence[Case], questions: dict[str, list[list[Any]]]) -> tuple[Outcome, ...]:
-    """What otter found, test by test; a question without results has failed."""
+def _outcomes(cases: Sequence[Case], questions: dict[str, list[Any]]) -> tuple[Outcome, ...]:
+    """What was found, test by test; a question without results has failed."""
     places: dict[str, int] = {}
     outcomes = []
     for case in cases:
         place = places[case.question] = places.get(case.question, -1) + 1
         results = questions.get(case.question, [])
         passed, message = results[place] if place < len(results) else (False, "the test did not run")
-        outcomes.append(Outcome(case, passed, message))
+        outcomes.append(Outcome(case, passed is True, str(message)))
     return tuple(outcomes)
 
 
-def _grade_of(running: _Running, cases: Sequence[Case], stopped: tuple[str, str] | None) -> Grade:
+def _over(running: Running, limits: Limits) -> tuple[str, str] | None:
+    """Status and reason if a submission uses more than it may."""
+    if running.seconds > limits.seconds:
+        return "time limit", "stopped at the time limit, in a cell that could not be interrupted"
+    if running.memory() > limits.mebibytes:
+        return "memory limit", "stopped at the memory limit"
+    if running.disk() > DISK:
+        return "disk limit", f"stopped when its files reached {DISK} MiB"
+    return None
+
+
+def _grade_of(
+    submission: Submission, running: Running, cases: Sequence[Case], stopped: tuple[str, str] | None
+) -> Grade:
     """The grade of a submission whose process has ended."""
-    seconds = time.monotonic() - running.started
-    result = running.scratch / "result.json"
-    if stopped is None and result.exists():
-        return Grade(running.submission, "graded", "", _outcomes(cases, json.loads(result.read_text())), seconds)
-    ended = "crashed", f"the notebook ended the process it ran in (exit status {running.process.exitcode})"
-    status, message = stopped or ended
-    return Grade(running.submission, status, message, _outcomes(cases, {}), seconds)
-
-
-def _run(*arguments: Any) -> None:
-    from drs.classroom import _worker
-
-    _worker.grade(*arguments)
-
-
-def _start(submission: Submission, autograders: Path, checkpoints: Path, context: Any) -> _Running:
-    scratch = Path(tempfile.mkdtemp(prefix="grade-"))
-    autograder = (autograders / f"{submission.assignment}.zip").resolve()
-    environment = _environment(scratch, checkpoints.resolve())
-    process = context.Process(target=_run, args=(code_of(submission), autograder, scratch, environment))
-    process.start()
-    return _Running(submission, process, scratch)
+    seconds, lines = running.seconds, running.reported()
+    if changed := running.tampering():
+        reason = f"{changed}: nothing that it reports counts; read the notebook"
+        return Grade(submission, "tampered", reason, _outcomes(cases, {}), seconds)
+    questions = {str(line["question"]): line["tests"] for line in lines if isinstance(line.get("tests"), list)}
+    notes = [f"{line['cell']} {line['stopped']}" for line in lines if "cell" in line and "stopped" in line]
+    errors = tuple(f"{line['cell']} {line['error']}" for line in lines if "cell" in line and "error" in line)
+    status, reason = stopped or ("graded", "")
+    if stopped is None and not any(line.get("done") is True for line in lines):
+        status = "crashed"
+        reason = f"the notebook ended the process it ran in (exit status {running.process.exitcode})"
+    message = "; ".join([*dict.fromkeys(notes), *([reason] if reason else [])])
+    return Grade(submission, status, message, _outcomes(cases, questions), seconds, errors)
 
 
 def grade(
@@ -203,19 +136,21 @@ def grade(
     jobs: int = 2,
     limits: Limits | None = None,
     report: Callable[[Grade], None] | None = None,
+    trusted: bool = False,
 ) -> list[Grade]:
     """Grade submissions, ``jobs`` at a time.
 
     Args:
         submissions: From :func:`drs.classroom.submissions.find`.
         autograders: The folder ``autograder`` of :func:`drs.classroom.assignments.build`.
-        checkpoints: Where the networks that the notebooks train are kept for the next one.
+        checkpoints: Networks that the notebooks need trained; each works on a copy.
         jobs: How many at a time.
         limits: Of each; those of :class:`Limits` by default.
         report: Called with each grade as soon as it is there, if given.
+        trusted: Whether what they train is added to ``checkpoints``, as for solutions of one's own.
 
     Returns:
-        One grade a submission, in their order.
+        One grade for each submission, in their order. Whatever one of them does, the others have theirs.
 
     Raises:
         UsageError: An assignment that was not built.
@@ -226,35 +161,52 @@ def grade(
     if "forkserver" in methods:
         context.set_forkserver_preload(["drs.classroom._warm"])
     cases = {name: manifest(autograders, name) for name in {one.assignment for one in submissions} - {""}}
-    grades: dict[str, Grade] = {}
+    grades: dict[int, Grade] = {}
 
-    def finish(found: Grade) -> None:
-        grades[found.submission.relative] = found
+    def finish(place: int, found: Grade) -> None:
+        grades[place] = found
         if report is not None:
             report(found)
 
-    waiting = []
-    for one in submissions:
+    def refuse(place: int, reason: str) -> None:
+        one = submissions[place]
+        finish(place, Grade(one, "not graded", reason, _outcomes(cases.get(one.assignment, []), {})))
+
+    def start(place: int) -> None:
+        one = submissions[place]
         if one.problem:
-            finish(Grade(one, "not graded", one.problem, _outcomes(cases.get(one.assignment, []), {})))
-        else:
-            waiting.append(one)
-    running: list[_Running] = []
+            return refuse(place, one.problem)
+        try:
+            autograder = (autograders / f"{one.assignment}.zip").resolve()
+            most = (allowed.cell_seconds, allowed.mebibytes)
+            running[place] = Running(code_of(one), autograder, checkpoints.resolve(), most, context)
+        except Exception as error:  # whatever it is about this one, the others go on
+            refuse(place, f"the notebook cannot be run: {error}")
+
+    waiting = list(range(len(submissions)))
+    running: dict[int, Running] = {}
     try:
         while waiting or running:
             while waiting and len(running) < max(1, jobs):
-                running.append(_start(waiting.pop(0), autograders, checkpoints, context))
-            time.sleep(POLL)
-            for current in list(running):
+                start(waiting.pop(0))
+            time.sleep(POLL if running else 0.0)
+            for place, current in list(running.items()):
                 stopped = _over(current, allowed) if current.process.is_alive() else None
                 if stopped is None and current.process.is_alive():
                     continue
-                _kill(current.process)
-                running.remove(current)
-                finish(_grade_of(current, cases[current.submission.assignment], stopped))
-                shutil.rmtree(current.scratch, ignore_errors=True)
+                current.end()
+                del running[place]
+                one = submissions[place]
+                try:
+                    found = _grade_of(one, current, cases[one.assignment], stopped)
+                    if trusted:
+                        current.keep(checkpoints)
+                    finish(place, found)
+                except Exception as error:
+                    refuse(place, f"the notebook left something that cannot be read: {error}")
+                current.remove()
     finally:
-        for current in running:
-            _kill(current.process)
-            shutil.rmtree(current.scratch, ignore_errors=True)
-    return [grades[one.relative] for one in submissions]
+        for current in running.values():
+            current.end()
+            current.remove()
+    return [grades[place] for place in range(len(submissions))]

@@ -12,12 +12,17 @@ from typing import Any
 
 import pytest
 
+from drs.classroom import _guard
 from tests import known_wrong
+from tests.classroom import mutants
 
 ROOT = Path(__file__).resolve().parents[2]
 EXPECTED = ROOT / "tests" / "expected_grades.csv"
 
 pytest.importorskip("otter", reason="otter-grader is not installed: the extra 'classroom' brings it")
+
+
+CELL = ("--seconds", "120", "--cell-seconds", "5")
 
 
 def classroom(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -41,7 +46,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def grades(built: Path) -> Path:
     """The committed submissions graded under narrow limits."""
     out = built / "grades"
-    limits = ("--seconds", "45", "--memory", "1600", "--jobs", "2")
+    limits = ("--seconds", "120", "--cell-seconds", "8", "--memory", "1600", "--jobs", "2")
     done = classroom("grade", "tests/submissions", "--built", str(built), "--out", str(out), *limits)
     assert done.returncode == 0, done.stderr
     return out
@@ -72,8 +77,10 @@ def test_a_submission_that_brings_itself_down_costs_only_itself(
     one: known_wrong.KnownWrong, rows: dict[str, dict[str, str]]
 ) -> None:
     row = rows[f"{one.path}.ipynb"]
-    assert row["status"] == one.status != "graded"
-    assert (row["score"], row["possible"], row["failed_tests"]) == ("0", "20", "")
+    assert (row["status"], float(row["score"]), row["possible"]) == (one.status, one.score, "20")
+    assert row["failed_tests"].split() == list(one.failed)
+    assert row["message"].startswith(one.stopped)
+    assert (one.status == "crashed") == (not one.stopped)
 
 
 @pytest.mark.parametrize(
@@ -102,13 +109,45 @@ def test_a_notebook_nobody_worked_on_earns_nothing(name: str, rows: dict[str, di
 
 def test_every_test_catches_a_mistake(built: Path) -> None:
     """Each fails for one of the graded mistakes, not only for a notebook without answers."""
-    caught = {(one.assignment, name) for one in known_wrong.GRADED for name in one.failed}
+    caught = {(one.assignment, name) for one in known_wrong.GRADED + known_wrong.MUTANTS for name in one.failed}
     cases = [
         (p.stem, case) for p in sorted((built / "autograder").glob("*.json")) for case in json.loads(p.read_text())
     ]
     names = {(assignment, f"{case['question']}.{case['name']}") for assignment, case in cases}
-    assert len(names) == len(cases) == 75
+    assert len(names) == len(cases) == 83
     assert names - caught == set()
+
+
+@pytest.mark.parametrize("one", known_wrong.MUTANTS, ids=lambda one: one.path)
+def test_a_wrong_answer_is_caught_with_a_message(
+    one: known_wrong.KnownWrong, built: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DRS_CHECKPOINTS", str(built / "checkpoints"))
+    found = mutants.failed(one, built)
+    assert sorted(found) == sorted(one.failed)
+    assert [name for name, message in found.items() if len(message.split()) < 8] == []
+
+
+@pytest.mark.parametrize("one", known_wrong.RIGHT, ids=lambda one: one.path)
+def test_a_right_answer_of_another_kind_earns_everything(
+    one: known_wrong.KnownWrong, built: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DRS_CHECKPOINTS", str(built / "checkpoints"))
+    assert mutants.failed(one, built) == {}
+
+
+@pytest.mark.parametrize("name", ["a1_softmax", "a2_attacks", "a3_detection", "a4_capstone"])
+def test_a_solved_notebook_runs_from_top_to_bottom(name: str, built: Path, tmp_path: Path) -> None:
+    """As a student runs it: in a Jupyter kernel, in another folder, and the first error ends it."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    notebook = nbformat.read(built / "autograder" / f"{name}.ipynb", as_version=4)
+    variables = {"DRS_CHECKPOINTS": str(built / "checkpoints"), "OMP_NUM_THREADS": "1"}
+    client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}})
+    client.execute(env=os.environ | variables)
+    text = json.dumps(notebook.cells)
+    assert text.count("results: All test cases passed!") == text.count("grader.check(")
 
 
 def test_feedback_says_what_to_look_at_and_shows_no_test_code(grades: Path) -> None:
@@ -120,18 +159,28 @@ def test_feedback_says_what_to_look_at_and_shows_no_test_code(grades: Path) -> N
     assert "assert" not in text
     assert "repeat(2" not in text
     endless = (grades / "feedback" / "a1_softmax" / "endless.md").read_text()
-    assert "Not graded (time limit): stopped at the time limit" in endless
+    assert "**17 of 20 points**" in endless
+    assert 'Note: code cell 5 (grader.check("q1")) was stopped at the time limit of a cell' in endless
+    assert "### q1: `test_two_classes_by_hand`" in endless
     assert len(list((grades / "feedback").rglob("*.md"))) == len(EXPECTED.read_text().splitlines()) - 1
 
 
 def test_what_a_notebook_leaves_behind_is_ended(built: Path, tmp_path: Path) -> None:
     """An answer that exits costs its question; a thread does not hold the grader up; a process does not stay."""
     mark = "import sys; 'left behind by a submission'; import time; time.sleep(600)"
+    beyond = tmp_path / "beyond.txt"
+    beyond.write_text("mine")
     cells = known_wrong.code_cells("a1_softmax", built)
     added = {
         "exits": known_wrong.edited(cells, (("    powers = shifted.exp()", "    import sys\n\n    sys.exit(1)"),)),
         "thread": [*cells, "import threading, time\nthreading.Thread(target=time.sleep, args=(600,)).start()"],
-        "process": [*cells, f"import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', {mark!r}])"],
+        "process": [
+            *cells,
+            f"import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', {mark!r}], start_new_session=True)",
+        ],
+        "installs": [*cells, "%pip install cowsay\n!pip uninstall -y tqdm"],
+        "waits": [*cells, "while True:\n    pass"],
+        "=outside": [*cells, f"from pathlib import Path\nPath({str(beyond)!r}).unlink()"],
         "draws": [
             *cells,
             "%matplotlib inline\nimport matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()\n!echo done",
@@ -141,13 +190,15 @@ def test_what_a_notebook_leaves_behind_is_ended(built: Path, tmp_path: Path) -> 
     for name, sources in added.items():
         text = known_wrong.notebook(name, sources, "a1_softmax")
         (tmp_path / "in" / f"{name}.ipynb").write_text(text, encoding="utf-8")
-    done = classroom("grade", str(tmp_path / "in"), "--built", str(built), "--out", str(tmp_path), "--seconds", "60")
+    done = classroom("grade", str(tmp_path / "in"), "--built", str(built), "--out", str(tmp_path / "out"), *CELL)
     assert done.returncode == 0, done.stderr
-    with (tmp_path / "grades.csv").open(encoding="utf-8") as file:
+    with (tmp_path / "out" / "grades.csv").open(encoding="utf-8") as file:
         found = {row["student"]: (row["status"], row["score"], row["q1"]) for row in csv.DictReader(file)}
     assert found == {
-        name: ("graded", "17" if name == "exits" else "20", "0" if name == "exits" else "3") for name in added
+        name.replace("=", "'="): ("graded", "17" if name == "exits" else "20", "0" if name == "exits" else "3")
+        for name in added
     }
+    assert beyond.exists() or not _guard.confines()
     import psutil
 
     assert [one for one in psutil.process_iter() if mark in " ".join(_command_line(one))] == []
