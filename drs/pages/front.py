@@ -62,7 +62,7 @@ def texts() -> dict[str, str]:
         "claims.md": f"{as_tables(found)}\n\n{counted}\n",
         "seeds.md": seeds_table(found) + "\n",
         "claims.json": as_json(found) + "\n",
-        "found.md": f"{five(found)}\n{tally(found)}\n{scale(found)}",
+        "found.md": f"{tally(found)}\n{five(found)}\n{scale(found)}",
     } | {f"report_{fragment.__name__}.md": fragment() + "\n" for fragment in FRAGMENTS}
     readme = fill((project_root() / "README.md").read_text(encoding="utf-8"), f"{as_markdown(found)}\n\n{counted}")
     return {"README.md": readme} | {f"book/_generated/{name}": text for name, text in generated.items()}
