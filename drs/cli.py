@@ -87,9 +87,10 @@ def run(
 
     for name in _experiments(experiment):
         runs, label = plan(name, profile, dataset=dataset), f"{name} ({profile})"
-        where = {"device": device, "results": results, "scheduler": scheduler}
         try:
-            done = run_missing(runs, profile, workers=workers, label=label, **where)
+            done = run_missing(
+                runs, profile, workers=workers, device=device, results=results, scheduler=scheduler, label=label
+            )
         except KeyboardInterrupt:
             typer.echo("drs: stopped; run the same command again to go on", err=True)
             raise typer.Exit(130) from None
