@@ -111,7 +111,10 @@ def test_every_test_catches_a_mistake(built: Path) -> None:
     """Each fails for one of the graded mistakes, not only for a notebook without answers."""
     caught = {(one.assignment, name) for one in known_wrong.GRADED + known_wrong.MUTANTS for name in one.failed}
     cases = [
-        (p.stem, case) for p in sorted((built / "autograder").glob("*.json")) for case in json.loads(p.read_text())
+        (p.stem, case)
+        for p in sorted((built / "autograder").glob("a?_*.json"))
+        for case in json.loads(p.read_text())
+        if "written" not in p.name
     ]
     names = {(assignment, f"{case['question']}.{case['name']}") for assignment, case in cases}
     assert len(names) == len(cases) == 83
@@ -146,8 +149,9 @@ def test_a_solved_notebook_runs_from_top_to_bottom(name: str, built: Path, tmp_p
     variables = {"DRS_CHECKPOINTS": str(built / "checkpoints"), "OMP_NUM_THREADS": "1"}
     client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}})
     client.execute(env=os.environ | variables)
-    text = json.dumps(notebook.cells)
-    assert text.count("results: All test cases passed!") == text.count("grader.check(")
+    asked = [cell for cell in notebook.cells if cell.source.startswith("grader.check(")]
+    assert len(asked) >= 5
+    assert [cell.source for cell in asked if "All test cases passed" not in str(cell.outputs)] == []
 
 
 def test_feedback_says_what_to_look_at_and_shows_no_test_code(grades: Path) -> None:
@@ -178,7 +182,7 @@ def test_what_a_notebook_leaves_behind_is_ended(built: Path, tmp_path: Path) -> 
             *cells,
             f"import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', {mark!r}], start_new_session=True)",
         ],
-        "installs": [*cells, "%pip install cowsay\n!pip uninstall -y tqdm"],
+        "installs": [*cells, "%pip install cowsay\n!pip install cowsay"],
         "waits": [*cells, "while True:\n    pass"],
         "=outside": [*cells, f"from pathlib import Path\nPath({str(beyond)!r}).unlink()"],
         "draws": [
