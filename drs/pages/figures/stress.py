@@ -169,6 +169,7 @@ def cost(frame: pd.DataFrame) -> Figured:
         style.tidy(axes)
     left.set_yscale("log")
     left.set_ylim(bottom=0.5)
+    left.set_yticks([1, 10, 100], ["1", "10", "100"])  # powers would stand in letters too small to read
     left.set_ylabel(ratio)
     left.legend(fontsize="small", loc="upper left")
     return Figured(figure=figure, frame=drawn, places=("work",), series=("contender",), panel=("panel",))
