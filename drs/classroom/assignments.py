@@ -20,7 +20,18 @@ from drs.classroom import assignment_names, masters_folder
 from drs.classroom.written import save_questions
 from drs.errors import UsageError, unknown
 
-__all__ = ["EPOCH", "SHORTEST_SECRET", "Case", "build", "leaks", "manifest", "publish", "read_tests", "secrets"]
+__all__ = [
+    "EPOCH",
+    "SHORTEST_SECRET",
+    "Case",
+    "build",
+    "leaks",
+    "manifest",
+    "publish",
+    "read_tests",
+    "secrets",
+    "with_public_tests",
+]
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The date of every file in an autograder: the zip then depends on nothing but its content."""

@@ -236,21 +236,10 @@ MEANINGS = {check.name: check.meaning for check in CHECKS}
 def alarms(measured: Measured) -> list[Alarm]:
     """Every check whose numbers were measured, fired or not, in the order of :data:`CHECKS`.
 
-        Example:
-            >>> from drs.evaluation.measurements import Measured
-    from drs.evaluation.readings import (
-        BATCH_EFFECT,
-        STILL_FALLING,
-        cross_entropy_misleads,
-        disagreement,
-        not_monotone,
-        one_step_wins,
-        only_by,
-        silent_success,
-        temperature_matters,
-    )
-            >>> [alarm.name for alarm in alarms(Measured(images=300, largest_budget=0.2)) if alarm.fired]
-            ['large budget survives']
+    Example:
+        >>> from drs.evaluation.measurements import Measured
+        >>> [alarm.name for alarm in alarms(Measured(images=300, largest_budget=0.2)) if alarm.fired]
+        ['large budget survives']
     """
     readings = [(check, check.read(measured)) for check in CHECKS]
     return [

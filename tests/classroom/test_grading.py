@@ -145,7 +145,7 @@ def test_a_solved_notebook_runs_from_top_to_bottom(name: str, built: Path, tmp_p
     import nbformat
     from nbclient import NotebookClient
 
-    notebook = nbformat.read(built / "autograder" / f"{name}.ipynb", as_version=4)
+    notebook = nbformat.read(built / "autograder" / f"{name}.ipynb", as_version=4)  # type: ignore[no-untyped-call]
     variables = {"DRS_CHECKPOINTS": str(built / "checkpoints"), "OMP_NUM_THREADS": "1"}
     client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}})
     client.execute(env=os.environ | variables)

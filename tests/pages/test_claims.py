@@ -38,18 +38,18 @@ def kept(claim_id: str) -> Entry:
 
 
 def test_text_says_when_a_rule_was_fixed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "load", lambda: {"A3": {"quick": kept("A3")}})
+    monkeypatch.setattr(history, "load", lambda: {"B1": {"quick": kept("B1")}})
     judged = Judgement("reproduced", 0.5, 0.4, 0.6, 3, "the numbers")
-    found = [Finding(get_claim(claim_id), "quick", judged, 3, "mnist5k", "cpu") for claim_id in ("A3", "A4b")]
+    found = [Finding(get_claim(claim_id), "quick", judged, 3, "mnist5k", "cpu") for claim_id in ("B1", "B8")]
     rows = as_markdown(found).splitlines()[2:]
     assert rows[0].endswith("| **reproduced** (quick, mnist5k, 3 seeds; rule: code changed since) |")
     assert rows[1].endswith("| **reproduced** (quick, mnist5k, 3 seeds) |")
     assert as_blocks(found).splitlines()[2:4] == [
-        f"     rule: {get_claim('A3').rule}",
+        f"     rule: {get_claim('B1').words}",
         '     code changed since: "Another mean" (1a2b3c4)',
     ]
     assert "\n     no records yet\n" in as_blocks(found)
-    assert when_fixed([*found, found[0]]) == "code changed since: 2 (A3, A3); no records yet: 1 (A4b)"
+    assert when_fixed([*found, found[0]]) == "code changed since: 2 (B1, B1); no records yet: 1 (B8)"
 
 
 def test_the_history_as_text(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ def test_map_writes_coefficients_and_marks_the_significant() -> None:
     assert [label.get_text() for label in axes.get_xticklabels()] == made.frame["measure"].unique().tolist()
     dots = correlation_map(table, "r", numbers=False).figure.axes[0].get_lines()
     places = [np.asarray(line.get_xydata())[0].tolist() for line in dots]
-    assert places == [[0.5, 0.5], [1.5, 0.5], [0.5, 1.5], [1.5, 1.5]]
+    assert places == [[0.5, 0.5], [0.5, 1.5], [1.5, 0.5], [1.5, 1.5]]
     faint = table.assign(significant=False)
     assert len(correlation_map(faint, "r", numbers=False).figure.axes[0].get_lines()) == 0
 
@@ -54,7 +54,7 @@ def test_a_cell_of_the_map_stands_where_its_row_and_column_say() -> None:
         "+.75": ((1.5, 0.5), "normal"),
     }
     mesh = np.ma.filled(axes.collections[0].get_array(), np.nan).ravel()  # type: ignore[arg-type]
-    assert mesh.tolist() == pytest.approx([0.5, -0.25, 0.75, np.nan], nan_ok=True)
+    assert mesh.tolist() == pytest.approx([0.5, 0.75, -0.25, np.nan], nan_ok=True)
 
 
 def test_scatter_has_every_dot_and_its_coefficient() -> None:

@@ -128,8 +128,8 @@ def test_smoke_sets_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_verdict_says_when_its_rule_was_fixed(monkeypatch: pytest.MonkeyPatch) -> None:
     text = verdict("C4").data
-    assert "Rule: Reproduced if" in text
-    assert "**When the rule was fixed.** Amended after results were seen: The first version averaged" in text
+    assert "Rule: Held if" in text
+    assert "**When the rule was fixed.** Amended after results were seen: The first rule averaged" in text
     assert "mended" not in verdict("C5").data
     monkeypatch.setattr(notebook, "said", lambda claim: 'code changed since: "Names *once*" (1a2b3c4)')
     assert verdict("A3").data.splitlines()[-1] == (

@@ -222,13 +222,13 @@ def test_words_that_only_code_can_make_are_not_guessed(checkout: Checkout) -> No
 
 
 def entries(*, now: str | None = None, **changes: Any) -> dict[str, dict[str, Entry]]:
-    """The entries of A1 under two profiles that decide and of C4 under one."""
-    here = {name: rule_hash(get_claim(name)) for name in ("A1", "C4")}
-    fixed = Entry("fixed before the run", "", {"abc": here["A1"]}, now or here["A1"])
+    """The entries of B1 under two profiles that decide and of C4 under one."""
+    here = {name: rule_hash(get_claim(name)) for name in ("B1", "C4")}
+    fixed = Entry("fixed before the run", "", {"abc": here["B1"]}, now or here["B1"])
     change = Change("1a2b3c4", "code", "Another mean")
     changed = replace(fixed, outcome="code changed since", changes=(change,), **changes)
     amended = Entry("amended after results were seen", get_claim("C4").amended, {"abc": "0" * 16}, here["C4"])
-    return {"A1": {"quick": fixed, "paper": changed, "full": fixed}, "C4": {"quick": amended}}
+    return {"B1": {"quick": fixed, "paper": changed, "smoke": fixed}, "C4": {"quick": amended}}
 
 
 @pytest.fixture
@@ -244,28 +244,28 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Pat
 
 def test_the_pages_say_what_is_kept(kept: Callable[[str], Path]) -> None:
     path = kept(as_json(entries()))
-    assert said(get_claim("A1")) == (
+    assert said(get_claim("B1")) == (
         'under quick fixed before the run; under paper code changed since: "Another mean" (1a2b3c4)'
     )
     amended = get_claim("C4").amended
     assert amended not in path.read_text()  # it is told in one place, the claim
     assert said(get_claim("C4")) == f"amended after results were seen: {amended}"
-    assert said(get_claim("A2")) == "no records yet"
-    assert known(get_claim("A1")) == entries()["A1"]
+    assert said(get_claim("B8")) == "no records yet"
+    assert known(get_claim("B1")) == entries()["B1"]
     assert load()["C4"]["quick"].records == {"abc": "0" * 16}
     path.unlink()
-    assert said(get_claim("A1")) == "no records yet"
+    assert said(get_claim("B1")) == "no records yet"
 
 
 def test_an_edited_rule_is_never_printed_as_fixed(kept: Callable[[str], Path]) -> None:
     kept(as_json(entries(now="1" * 16)))
-    assert said(get_claim("A1")) == (
+    assert said(get_claim("B1")) == (
         "cannot be shown: the rule was edited after data/rules/history.json was written; "
         "'drs claims --history --save' brings it up to date"
     )
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"A1": {"quick": {}}}', '{"A1": {"quick": {"changes": [], "more": 1}}}'])
+@pytest.mark.parametrize("text", ["", "[]", '{"B1": {"quick": {}}}', '{"B1": {"quick": {"changes": [], "more": 1}}}'])
 def test_a_damaged_file_is_named(kept: Callable[[str], Path], text: str) -> None:
     path = kept(text)
     with pytest.raises(

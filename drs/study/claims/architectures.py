@@ -30,6 +30,8 @@ __all__ = [
     "HARM",
     "SMALL_ERROR",
     "SURVIVES",
+    "difference",
+    "gain",
     "judge_adversarial",
     "judge_calibration",
     "judge_clean_accuracy",
@@ -37,6 +39,8 @@ __all__ = [
     "judge_loss",
     "judge_radius",
     "judge_survival",
+    "on_each",
+    "pair",
 ]
 
 ARCHITECTURES = {"small_conv": "SmallConvNet", "lenet": "LeNet", "mlp": "MLP"}
