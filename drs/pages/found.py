@@ -66,8 +66,10 @@ def _at(findings: Sequence[Finding], claim_id: str) -> Finding | None:
 
 
 def _link(found: Finding | None) -> str:
-    """A claim in brackets, with its verdict."""
-    return f" ({claim_link(found.claim, '../')}: {found.judgement.verdict})" if found else ""
+    """A claim in brackets, with its verdict and the scale that gave it."""
+    if found is None:
+        return ""
+    return f" ({claim_link(found.claim, '../')}: {found.judgement.verdict}, `{found.profile}`, {found.dataset})"
 
 
 def _restraint(findings: Sequence[Finding], frame: pd.DataFrame) -> list[str]:

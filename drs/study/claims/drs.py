@@ -83,7 +83,7 @@ FEWEST = 8
 """Networks of one depth from which a correlation within it is shown."""
 _POPULATION = (
     "The first rules took accuracy under PGD-20 at one budget, held only clean accuracy fixed, and judged A1 on the "
-    "probabilities but A2 on probabilities and logits. Reviewers showed that depth sets both the spread and the "
+    "probabilities but A2 on probabilities and logits. A closer look showed that depth sets both the spread and the "
     "robustness: within one depth the correlation vanishes or turns."
 )
 
