@@ -276,3 +276,24 @@ def test_executing_a_notebook_changes_nothing_under_data(tmp_path: Path) -> None
     after = {path: path.stat().st_mtime_ns for path in build.found(*folders)}
     assert len(before) > 100
     assert after == before
+
+
+def test_what_a_cell_prints_is_one_output_however_it_was_sent() -> None:
+    def stream(text: list[str], name: str = "stdout") -> dict[str, Any]:
+        return {"output_type": "stream", "name": name, "text": text}
+
+    parts = [stream(["a\n", "b"]), stream(["c\n"]), stream(["oops\n"], "stderr"), stream(["d\n"])]
+    (cell,) = notebooks.normalise(notebook(code("f()", outputs=parts)))["cells"]
+    assert cell["outputs"] == [stream(["a\n", "bc\n"]), stream(["oops\n"], "stderr"), stream(["d\n"])]
+
+
+def test_a_live_cell_is_compared_by_its_words() -> None:
+    def live(text: str, picture: str) -> Any:
+        cell = code("f()", outputs=[shown(text_plain=["a figure"], image_png=picture), shown(text_markdown=[text])])
+        cell["metadata"] = {"tags": ["live"]}
+        return notebook(cell)
+
+    one = live("accuracy 0.65 after 20 steps", "AAAA")
+    assert notebooks.differences(one, live("accuracy 0.7 after 20 steps", "BBBB")) == []
+    wrong = notebooks.differences(one, live("accuracy nan after 20 steps", "AAAA"))
+    assert wrong == ["cell 0: its output (text/markdown) is not the committed one"]

@@ -228,11 +228,12 @@ def test_checks_find_their_tests_whatever_the_copy_is_called(tmp_path: Path, mon
     monkeypatch.chdir(tmp_path)
     grader = checks("a1_softmax")
 
-    def softmax(logits: Any) -> Any:
-        return logits.softmax(dim=1)
+    def softmax(logits: Any, dim: int = 1) -> Any:
+        raised = (logits - logits.amax(dim=1, keepdim=True)).exp()
+        return raised / raised.sum(dim=dim, keepdim=True)
 
     assert grader.check("q1", global_env={"softmax": softmax}).passed_all
-    wrong = grader.check("q1", global_env={"softmax": lambda logits: logits.softmax(dim=0)})
+    wrong = grader.check("q1", global_env={"softmax": lambda logits: softmax(logits, dim=0)})
     assert [result.passed for result in wrong.test_case_results] == [False, False]
     assert "Over which dimension did you sum?" in wrong.test_case_results[1].message
 
@@ -245,6 +246,7 @@ def test_unknown_assignments_are_named() -> None:
 
 
 TEST_FILE = """
+OK_FORMAT = False
 from otter.test_files import test_case
 name = "q1"
 @test_case(points={points}, hidden=True)
