@@ -60,7 +60,7 @@ def write_csv(grades: Sequence[Grade], path: Path, notes: Sequence[str] = ()) ->
     Args:
         grades: In the order of the rows.
         path: Written anew.
-        notes: What else there is to say of each, as :func:`drs.classroom.gradebook.notes_on` finds it.
+        notes: What else there is to say of each: late, not in the class list, another attempt counts.
     """
     columns = sorted({o.case.question for g in grades for o in g.outcomes}, key=_place)
     head = ["assignment", "student", "number", "submission", "status", "score", "possible"]

@@ -71,7 +71,7 @@ def parse(parts: Sequence[str]) -> Identity:
 
 
 def submitters(path: Path) -> dict[str, Identity]:
-    """Folder to identity, from the :data:`SUBMITTERS` of a Gradescope export; a group's names are joined by ``; ``.
+    """Folder to identity, from the :data:`SUBMITTERS` of a Gradescope export; a group's names are joined by semicolons.
 
     A file that is something else says nothing: it may be a student's own.
     """

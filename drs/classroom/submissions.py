@@ -32,7 +32,7 @@ class Submission:
     Attributes:
         path: Where it is.
         relative: Its path within the folder, with slashes, as it can be printed.
-        student: Who handed it in, as its path says; several, as in a group, are separated by ``; ``.
+        student: Who handed it in, as its path says; several, as in a group, are separated by semicolons.
         assignment: Its assignment; empty if unknown.
         problem: Why it cannot be graded, in one sentence; empty if it can be tried.
         number: What the learning platform calls the student or the submission; empty if there is none.

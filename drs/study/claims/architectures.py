@@ -7,7 +7,7 @@ difference says nothing of the loss. One architecture alone decides nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -48,23 +48,20 @@ ARCHITECTURES = {"small_conv": "SmallConvNet", "lenet": "LeNet", "mlp": "MLP"}
 EPSILON = 0.05
 DRS = "DRS, arXiv 2303.12363"
 
-Pair: TypeAlias = tuple["pd.DataFrame", "pd.DataFrame"]
-"""The rows of DRS and of CE networks, in the order of their seeds."""
 
-
-def pair(frame: pd.DataFrame) -> Pair:
+def pair(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """DRS and CE rows of a frame, seed by seed."""
     ordered = frame.sort_values("network.seed")
     return ordered[ordered["network.loss"] == "drs"], ordered[ordered["network.loss"] == "ce"]
 
 
-def difference(rows: Pair, name: str) -> Values:
+def difference(rows: tuple[pd.DataFrame, pd.DataFrame], name: str) -> Values:
     """(seeds,) a column, DRS minus CE."""
     values: Values = rows[0][name].to_numpy(float) - rows[1][name].to_numpy(float)
     return values
 
 
-def gain(rows: Pair, name: str, *, above: float = 0.0) -> Judgement:
+def gain(rows: tuple[pd.DataFrame, pd.DataFrame], name: str, *, above: float = 0.0) -> Judgement:
     """A column, DRS minus CE, against ``above``."""
     ours, base = (each[column(name)].to_numpy(float) for each in rows)
     return judge_difference(ours, base, f"{base.mean():.3f} with CE, {ours.mean():.3f} with DRS", above=above)
@@ -72,7 +69,7 @@ def gain(rows: Pair, name: str, *, above: float = 0.0) -> Judgement:
 
 def on_each(
     frame: pd.DataFrame,
-    judge: Callable[[Pair], Judgement | None],
+    judge: Callable[[tuple[pd.DataFrame, pd.DataFrame]], Judgement | None],
     said: str = "{:+.3f} [{:+.3f}, {:+.3f}]",
 ) -> Judgement:
     """One verdict of a rule on every architecture that counts; the estimate is the smallest of them.
@@ -183,7 +180,7 @@ SURVIVES = 0.5
 """What 'survives' is taken to mean: at least this share of the gain is left."""
 
 
-def _survival(rows: Pair) -> Judgement | None:
+def _survival(rows: tuple[pd.DataFrame, pd.DataFrame]) -> Judgement | None:
     weak, strong = (difference(rows, column(name, budget=EPSILON)) for name in ("white", "strong_worst"))
     if judge_difference(weak, np.zeros_like(weak), "").verdict != "reproduced":
         return None
@@ -223,7 +220,7 @@ TINY = 1e-6
 def judge_radius(frame: pd.DataFrame) -> Judgement:
     """C7: logarithm of the median of lead over slope, DRS minus CE."""
 
-    def judge(rows: Pair) -> Judgement:
+    def judge(rows: tuple[pd.DataFrame, pd.DataFrame]) -> Judgement:
         ours, base = (np.log2(each[column("linear_radius_median")].clip(lower=TINY).to_numpy(float)) for each in rows)
         return judge_difference(ours, base, "")
 
@@ -251,7 +248,7 @@ SMALL_ERROR = 0.01
 def judge_calibration(frame: pd.DataFrame) -> Judgement:
     """C10: calibration error after one fitted temperature, DRS minus CE, against SMALL_ERROR."""
 
-    def judge(rows: Pair) -> Judgement:
+    def judge(rows: tuple[pd.DataFrame, pd.DataFrame]) -> Judgement:
         ours, base = (each[column("calibration_error_after")].to_numpy(float) for each in rows)
         return judge_difference(base, ours, "", above=-SMALL_ERROR)
 
