@@ -59,8 +59,12 @@ class Everywhere:
         from IPython.display import Markdown, display
 
         for one in self.every:
-            display(Markdown(f"**{one.scale}**"))
-            display(draw(one))
+            drawn = draw(one)
+            if (figure := getattr(drawn, "figure", None)) is None:
+                display(Markdown(f"**{one.scale}**"))
+            else:  # a captioned cell would give a heading between its pictures a caption of its own
+                figure.suptitle(str(one.scale), fontsize="small")
+            display(drawn)
         return None
 
 
