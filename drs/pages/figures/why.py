@@ -60,7 +60,7 @@ def _named(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def areas(frame: pd.DataFrame) -> Figured:
-    """Area under worst-case accuracy of CE and DRS networks, one row an architecture: means with their 95% intervals,
+    """Area under worst-case accuracy of CE and DRS networks, one row for each architecture: means, their 95% intervals,
     and each seed as a small dot."""
     name = column("worst_area")
     drawn = pd.DataFrame(
