@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from drs.study.claims.base import Claim, Judgement, Values, VerdictName, judge_difference, no_records
+from drs.study.claims.drs import DRS, EPSILON
 from drs.study.claims.gate import LEAST
 from drs.study.metrics import column
 
@@ -45,8 +46,6 @@ __all__ = [
 
 ARCHITECTURES = {"small_conv": "SmallConvNet", "lenet": "LeNet", "mlp": "MLP"}
 """Architectures that a verdict rests on, as the text calls them."""
-EPSILON = 0.05
-DRS = "DRS, arXiv 2303.12363"
 
 
 def pair(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
