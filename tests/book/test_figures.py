@@ -86,6 +86,8 @@ def test_numbers_are_found_by_the_name_that_the_figure_gets(tmp_path: Path) -> N
     notebook = {"cells": [{"cell_type": "markdown"}, {"cell_type": "code", "outputs": [output]}]}
     path.write_text(json.dumps(notebook))
     (tmp_path / "story.json").write_text(json.dumps(tables))
+    (tmp_path / "story.svg").write_text(SVG)
+    (tmp_path / "claims.json").write_text("[]")  # data beside the figures, and no figure
     found = figures.behind_figures([path], tmp_path)
     name = hashlib.sha256(SVG.encode()).hexdigest()
     assert found == {"story": figures.Behind(tables), name: figures.Behind(tables)}
