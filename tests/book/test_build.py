@@ -272,7 +272,7 @@ def test_a_notebook_saved_under_another_kernel_runs(checkout: Path, run: Run, ke
 def test_executing_a_notebook_changes_nothing_under_data(tmp_path: Path) -> None:
     folders = [ROOT / "data" / name for name in ("results", "published", "benchmarks", "rules")]
     before = {path: path.stat().st_mtime_ns for path in build.found(*folders)}
-    build.run_notebook(ROOT / "notebooks" / "04_cost.ipynb", tmp_path / "04_cost.ipynb", {"profile": "quick"})
+    build.run_notebook(ROOT / "notebooks" / "08_cost.ipynb", tmp_path / "08_cost.ipynb", {"profile": "quick"})
     after = {path: path.stat().st_mtime_ns for path in build.found(*folders)}
     assert len(before) > 100
     assert after == before

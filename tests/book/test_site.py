@@ -82,7 +82,7 @@ def test_every_page_says_its_licences_and_every_chapter_where_its_numbers_come_f
             assert "no record is used" in text, page
             continue
         for part in ("Profile <code", "; device ", "; seeds ", "; code ", "torch ", "of one worker", "Parameters of"):
-            assert part in text or (part, page) == ("; seeds ", "notebooks/04_cost"), (page, part)
+            assert part in text or (part, page) == ("; seeds ", "notebooks/08_cost"), (page, part)
 
 
 def test_every_icon_that_a_page_shows_is_drawn(html: Path) -> None:
@@ -151,7 +151,7 @@ def test_every_public_function_and_class_has_its_entry_in_the_api_pages(html: Pa
 
 @in_browser
 def test_a_chapter_renders_formulas_and_figures(browser: Browser, address: str) -> None:
-    with visit(browser, address, "notebooks/03_drs_loss.html") as seen:
+    with visit(browser, address, "notebooks/07_drs_loss.html") as seen:
         assert seen.page.locator("mjx-container").count() >= 1
         assert seen.page.locator("article .cell_output img").count() >= 1
         fonts = seen.page.evaluate("[...document.fonts].filter(f => f.status === 'loaded').map(f => f.family)")
@@ -167,7 +167,7 @@ def shown(page: Tab) -> list[str]:
 @in_browser
 def test_each_figure_shows_the_twin_of_its_theme_and_loads_no_other(browser: Browser, address: str) -> None:
     for dark in (False, True):
-        with visit(browser, address, "notebooks/03_drs_loss.html", dark=dark) as seen:
+        with visit(browser, address, "notebooks/07_drs_loss.html", dark=dark) as seen:
             names = shown(seen.page)
             assert len(names) >= 2
             assert {name.endswith("-dark.svg") for name in names} == {dark}
@@ -177,7 +177,7 @@ def test_each_figure_shows_the_twin_of_its_theme_and_loads_no_other(browser: Bro
 
 @in_browser
 def test_numbers_unfold_by_keyboard_and_scroll_in_their_own_box(browser: Browser, address: str) -> None:
-    with visit(browser, address, "notebooks/03_drs_loss.html", width=PHONE) as seen:
+    with visit(browser, address, "notebooks/07_drs_loss.html", width=PHONE) as seen:
         fold = seen.page.locator("details.figure-numbers").first
         table = fold.locator("table").first
         assert not table.is_visible()
@@ -195,7 +195,7 @@ def test_numbers_unfold_by_keyboard_and_scroll_in_their_own_box(browser: Browser
 
 @in_browser
 def test_a_reader_without_a_mouse_can_walk_and_always_sees_where_she_is(browser: Browser, address: str) -> None:
-    with visit(browser, address, "notebooks/03_drs_loss.html") as seen:
+    with visit(browser, address, "notebooks/07_drs_loss.html") as seen:
         places = set()
         for _ in range(60):
             seen.page.keyboard.press("Tab")
@@ -211,7 +211,7 @@ def test_a_reader_without_a_mouse_can_walk_and_always_sees_where_she_is(browser:
 @in_browser
 def test_weight_and_epsilon_move_the_picture_by_keyboard(browser: Browser, address: str) -> None:
     frame = Results().frame("losses", "quick")
-    with visit(browser, address, "notebooks/03_drs_loss.html", width=PHONE, dark=True) as seen:
+    with visit(browser, address, "notebooks/07_drs_loss.html", width=PHONE, dark=True) as seen:
         assert seen.errors == []
         explorer = seen.page.locator(".explorer")
         text, panel = explorer.locator(".explorer-text"), explorer.locator("svg").first
@@ -236,7 +236,7 @@ def test_weight_and_epsilon_move_the_picture_by_keyboard(browser: Browser, addre
 @in_browser
 def test_the_threshold_moves_along_the_roc_curve(browser: Browser, address: str) -> None:
     records = Results().records("detection", "quick", arrays=True)[:3]
-    with visit(browser, address, "notebooks/08_detection.html") as seen:
+    with visit(browser, address, "notebooks/12_detection.html") as seen:
         text = seen.page.locator(".explorer-text")
         for loss, name, attack, metric, label in (
             ("rce", "RCE", "bim@0.1", "k_density", "log K-density"),
@@ -266,7 +266,7 @@ def test_the_threshold_moves_along_the_roc_curve(browser: Browser, address: str)
 
 @in_browser
 def test_without_scripts_pictures_stand_where_the_moving_figures_are(browser: Browser, address: str) -> None:
-    with visit(browser, address, "notebooks/03_drs_loss.html", scripts=False) as seen:
+    with visit(browser, address, "notebooks/07_drs_loss.html", scripts=False) as seen:
         assert not seen.page.locator(".explorer").is_visible()
         picture = seen.page.locator(".picture:has(+ .explorer) img.figure-light")
         assert "weights of the DRS penalty" in str(picture.get_attribute("alt"))
@@ -276,7 +276,7 @@ def test_without_scripts_pictures_stand_where_the_moving_figures_are(browser: Br
 @in_browser
 @pytest.mark.parametrize("dark", [False, True])
 def test_solutions_fold_and_unfold_by_keyboard(browser: Browser, address: str, dark: bool) -> None:
-    with visit(browser, address, "notebooks/01_anatomy.html", dark=dark) as seen:
+    with visit(browser, address, "notebooks/05_anatomy.html", dark=dark) as seen:
         solution = seen.page.locator(".solution").first
         content = solution.locator("p:not(.admonition-title)").first
         assert not content.is_visible()
@@ -313,9 +313,9 @@ def test_the_root_leads_to_the_front_page(browser: Browser, address: str) -> Non
     [
         ("reproduced", "how_to_read"),
         ("false_class_entropy", "api/losses"),
-        ("non-ME", "08_detection"),
-        ("K-density", "08_detection"),
-        ("gradient masking", "05_stronger_attacks"),
+        ("non-ME", "12_detection"),
+        ("K-density", "12_detection"),
+        ("gradient masking", "13_stronger_attacks"),
     ],
 )
 def test_search_finds(browser: Browser, address: str, words: str, page: str) -> None:
@@ -345,7 +345,7 @@ def test_search_finds_the_chapter_that_defines_a_term_first(
 
 
 @in_browser
-@pytest.mark.parametrize("path", ["book/intro", "book/claims", "notebooks/f2_attacks", "notebooks/08_detection"])
+@pytest.mark.parametrize("path", ["book/intro", "book/claims", "notebooks/02_attacks", "notebooks/12_detection"])
 def test_screenshots_for_people_to_look_at(browser: Browser, address: str, path: str) -> None:
     SHOTS.mkdir(parents=True, exist_ok=True)
     for name, width, dark in (("light", 1280, False), ("dark", 1280, True), ("phone", PHONE, False)):

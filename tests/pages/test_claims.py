@@ -24,10 +24,10 @@ def test_claims_without_records_as_text(tmp_path: Path, monkeypatch: pytest.Monk
     lines = as_lines(every).splitlines()
     assert len(lines) == len(CLAIMS)
     assert lines[0].startswith("A0   no records ")
-    assert lines[0].endswith("share of fooled images whose spread rises  (notebooks/01_anatomy.ipynb)")
+    assert lines[0].endswith("share of fooled images whose spread rises  (notebooks/05_anatomy.ipynb)")
     table = as_markdown(every, prefix="../").splitlines()
     assert len(table) == 2 + len(CLAIMS)
-    assert table[2].startswith("| [A0](../notebooks/01_anatomy.ipynb): An attack that succeeds")
+    assert table[2].startswith("| [A0](../notebooks/05_anatomy.ipynb): An attack that succeeds")
     assert table[2].endswith("| **no records** (not run) |")
 
 

@@ -69,7 +69,7 @@ def test_a_claim_has_its_address_once_and_leads_to_its_chapter() -> None:
     every = [finding("A3", "reproduced"), finding("A3", "undecided"), finding("C1", "a new word")]
     text = as_tables(every)
     assert text.count('<span id="A3"></span>') == 1
-    assert text.count('<a href="../notebooks/03_drs_loss.html#A3">A3</a>') == 2
+    assert text.count('<a href="../notebooks/07_drs_loss.html#A3">A3</a>') == 2
     assert [line for line in text.splitlines() if line.startswith("## ")] == [
         "## Claims of DRS, arXiv 2303.12363",
         "## Our own claims",
@@ -82,7 +82,7 @@ def test_json_has_null_where_there_is_no_number() -> None:
     (entry,) = json.loads(as_json([finding("B0", "reproduced", 1.95, math.nan, math.nan)]))
     assert (entry["id"], entry["estimate"], entry["low"], entry["high"]) == ("B0", 1.95, None, None)
     assert entry["page"] == "book/claims.html#B0"
-    assert entry["chapter"] == "notebooks/06_reverse_training.html#B0"
+    assert entry["chapter"] == "notebooks/10_reverse_training.html#B0"
 
 
 def test_every_verdict_has_a_colour_and_a_shape_of_its_own() -> None:

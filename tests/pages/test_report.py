@@ -103,10 +103,10 @@ def test_the_outcome_names_each_claim_once_under_its_verdict(monkeypatch: pytest
     assert report.outcome().splitlines() == [
         "| claims of | profile, data | reproduced | not reproduced | no records |",
         "|---|---|---|---|---|",
-        "| DRS | quick, mnist5k | [A3](../notebooks/03_drs_loss.ipynb), [A4b](../notebooks/03_drs_loss.ipynb) "
+        "| DRS | quick, mnist5k | [A3](../notebooks/07_drs_loss.ipynb), [A4b](../notebooks/07_drs_loss.ipynb) "
         "| none | none |",
-        "| RCE | quick, mnist5k | none | [B1](../notebooks/06_reverse_training.ipynb) | none |",
-        "| ours | quick | none | none | [C2](../notebooks/05_stronger_attacks.ipynb) |",
+        "| RCE | quick, mnist5k | none | [B1](../notebooks/10_reverse_training.ipynb) | none |",
+        "| ours | quick | none | none | [C2](../notebooks/13_stronger_attacks.ipynb) |",
     ]
 
 

@@ -45,7 +45,7 @@ def judge(frame: pd.DataFrame) -> Judgement:
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     """Registers an experiment of two runs with a claim; writes their records by hand into a folder of this name."""
     monkeypatch.setitem(EXPERIMENTS, "hand", Experiment("hand", 1, "records made by hand", grid, run))
-    claim = Claim("H1", "ours", "It holds.", "", "accuracy", "the rule", "hand", "notebooks/01_anatomy", judge)
+    claim = Claim("H1", "ours", "It holds.", "", "accuracy", "the rule", "hand", "notebooks/05_anatomy", judge)
     monkeypatch.setitem(CLAIMS, "H1", claim)
 
     def write(folder: str, *each: dict[str, float]) -> Path:

@@ -277,9 +277,9 @@ def test_missing_numbers_are_no_numbers() -> None:
 def test_the_claims_are_registered_with_their_experiments_and_chapters() -> None:
     found = {claim_id: (CLAIMS[claim_id].experiment, CLAIMS[claim_id].notebook) for claim_id in ("A4a", "C2", "C3")}
     assert found == {
-        "A4a": ("cost", "notebooks/04_cost"),
-        "C2": ("architectures", "notebooks/05_stronger_attacks"),
-        "C3": ("stress", "notebooks/05_stronger_attacks"),
+        "A4a": ("cost", "notebooks/08_cost"),
+        "C2": ("architectures", "notebooks/13_stronger_attacks"),
+        "C3": ("stress", "notebooks/13_stronger_attacks"),
     }
 
 

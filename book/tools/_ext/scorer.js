@@ -1,15 +1,15 @@
 // How the search ranks what it finds: the page that defines a term first, then chapters, then the API.
 const DEFINING = {
-  "softmax": "notebooks/f1_softmax",
-  "cross-entropy": "notebooks/f1_softmax",
-  "input gradient": "notebooks/f2_attacks",
-  "projection": "notebooks/f2_attacks",
-  "gradient masking": "notebooks/f3_honest",
-  "worst case": "notebooks/f3_honest",
-  "non-me": "notebooks/f4_detection",
-  "k-density": "notebooks/f4_detection",
-  "label smoothing": "notebooks/03_drs_loss",
-  "temperature": "notebooks/05_stronger_attacks",
+  "softmax": "notebooks/01_softmax",
+  "cross-entropy": "notebooks/01_softmax",
+  "input gradient": "notebooks/02_attacks",
+  "projection": "notebooks/02_attacks",
+  "gradient masking": "notebooks/03_honest",
+  "worst case": "notebooks/03_honest",
+  "non-me": "notebooks/04_scores",
+  "k-density": "notebooks/04_scores",
+  "label smoothing": "notebooks/07_drs_loss",
+  "temperature": "notebooks/13_stronger_attacks",
 };
 const asked = (new URLSearchParams(location.search).get("q") ?? "").trim().toLowerCase();
 

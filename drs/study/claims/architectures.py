@@ -145,7 +145,7 @@ A3 = Claim(
     COUNTS + "the 95% t interval over seeds of the paired difference (DRS at the published weight minus CE) in area "
     "under the worst-case accuracy curve, epsilon 0 to 0.2, lies above 0." + TOGETHER,
     "architectures",
-    "notebooks/03_drs_loss",
+    "notebooks/07_drs_loss",
     judge_loss,
     amended=_ONE_NETWORK,
 )
@@ -168,7 +168,7 @@ A4B = Claim(
     COUNTS + "the 95% t interval over seeds of the paired difference in clean accuracy lies above "
     f"{-HARM:g}." + TOGETHER,
     "architectures",
-    "notebooks/03_drs_loss",
+    "notebooks/07_drs_loss",
     judge_clean_accuracy,
     amended=_ONE_NETWORK,
 )
@@ -202,7 +202,7 @@ C2 = Claim(
     f"{SURVIVES:g} of the gain under the attacks of the curve alone, has a 95% t interval over seeds above 0. An "
     "architecture counts only if the gain under the attacks of the curve itself lies above 0." + TOGETHER_OURS,
     "architectures",
-    "notebooks/05_stronger_attacks",
+    "notebooks/13_stronger_attacks",
     judge_survival,
     amended="The first rule asked whether the gain at one budget lies above 0, on SmallConvNet, at three seeds, under "
     "our own list of attacks. It was undecided because three seeds spread so widely. The rule was written anew, with "
@@ -236,7 +236,7 @@ C7 = Claim(
     "the true logit's lead over the L1 norm of its gradient has a 95% t interval over seeds above 0. A factor of the "
     "logits changes neither." + TOGETHER_OURS,
     "architectures",
-    "notebooks/17_why",
+    "notebooks/09_why",
     judge_radius,
 )
 
@@ -264,7 +264,7 @@ C10 = Claim(
     "logits are divided by a temperature fitted on validation images, has a 95% t interval over seeds above "
     f"{-SMALL_ERROR:g}." + TOGETHER_OURS,
     "architectures",
-    "notebooks/17_why",
+    "notebooks/09_why",
     judge_calibration,
 )
 
@@ -299,7 +299,7 @@ C8 = Claim(
     f"CE, area under worst-case accuracy) after the longest training and {SURVIVES:g} of the largest mean gain after "
     "any length lies above 0; failed if it lies below; undecided if it straddles 0.",
     "why",
-    "notebooks/17_why",
+    "notebooks/09_why",
     judge_length,
 )
 
@@ -322,6 +322,6 @@ C9 = Claim(
     "worst-case accuracy curve, epsilon 0 to 0.2, between networks trained on adversarial examples with DRS and with "
     "CE lies above 0; failed if it lies below; undecided if it straddles 0.",
     "why",
-    "notebooks/17_why",
+    "notebooks/09_why",
     judge_adversarial,
 )

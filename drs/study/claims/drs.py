@@ -98,7 +98,7 @@ A1 = Claim(
     "95% interval below 0, and the partial correlation given clean accuracy, depth and width is below 0 with its "
     "interval too; partly if only r's interval lies below 0; not if it lies above 0; else undecided.",
     "correlation",
-    "notebooks/02_correlation",
+    "notebooks/06_correlation",
     judge_correlation,
     counts="networks",
     amended=_POPULATION,
@@ -131,7 +131,7 @@ A2 = Claim(
     f"standard deviation of the false probabilities and clean accuracy lies below {WEAK:g}; not if it lies above; "
     "undecided if it straddles it.",
     "correlation",
-    "notebooks/02_correlation",
+    "notebooks/06_correlation",
     judge_accuracy_correlation,
     counts="networks",
     amended=_POPULATION,
@@ -178,7 +178,7 @@ A4A = Claim(
     "cross-entropy, timed in turns in one process, batch 128) of ResNet-32, the network of the paper's size, lies "
     f"below {NO_SIGNIFICANT_TIME:g}; not if it lies above; undecided if it straddles it.",
     "cost",
-    "notebooks/04_cost",
+    "notebooks/08_cost",
     judge_cost,
     counts="timed rounds",
     amended="The first rule asked the same of SmallConvNet too, whose whole step takes half a millisecond: a network "

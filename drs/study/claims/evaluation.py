@@ -77,7 +77,7 @@ A0 = Claim(
     "Reproduced if the 95% Wilson interval of the share of images fooled by PGD-20 whose standard deviation over "
     f"the false probabilities rises lies above {MORE_THAN_CHANCE:g}; undecided if it straddles {MORE_THAN_CHANCE:g}.",
     "anatomy",
-    "notebooks/01_anatomy",
+    "notebooks/05_anatomy",
     judge_shift,
     counts="fooled images",
     by_construction="An attack that succeeds makes one false class the largest, and so moves it away from the others.",
@@ -110,7 +110,7 @@ C1 = Claim(
     "Reproduced if the 95% t interval over seeds of the paired difference to the best of label smoothing, "
     "confidence penalty and logit squeezing lies above 0; undecided if it straddles 0.",
     "losses",
-    "notebooks/03_drs_loss",
+    "notebooks/07_drs_loss",
     judge_controls,
     networks=("drs", "label-smoothing", "confidence-penalty", "logit-squeezing"),
 )
@@ -162,7 +162,7 @@ C3 = Claim(
     "if on some but not all of them; failed if at least one fires on every one. An alarm that calls one attack weak "
     "does not count: the worst case does not rest on it.",
     "stress",
-    "notebooks/05_stronger_attacks",
+    "notebooks/13_stronger_attacks",
     judge_alarms,
     counts="networks",
     networks=("drs",),
@@ -208,7 +208,7 @@ C6 = Claim(
     f"alarm ends below {FALSE_ALARMS:g}; partly if at least {MOST:.0%} of the broken are caught and that interval ends "
     "there; not otherwise.",
     "zoo",
-    "notebooks/16_alarms",
+    "notebooks/14_alarms",
     judge_zoo,
     counts="audits of broken ones",
 )
@@ -234,7 +234,7 @@ C4 = Claim(
     "Held if the 95% t interval over seeds of the paired difference (DRS minus CE) in K-density's AUC, mean over FGSM, "
     f"BIM, ILCM and JSMA at epsilon {SHOWN:g}, lies above 0; failed if it lies below; undecided if it straddles 0.",
     "detection",
-    "notebooks/11_one_family",
+    "notebooks/17_one_family",
     judge_cross,
     amended="The first rule averaged over the attacks that succeeded on each network, the second over those of six "
     "that succeeded on every network of both: which they were depended on the records. Now they are four, fixed.",
@@ -272,7 +272,7 @@ C5 = Claim(
     "misclassified and accepted at 5% false rejection, under the worst of selective, orthogonal and joint PGD at "
     f"epsilon {SHOWN:g}, for the metric where that share is smallest; undecided if it straddles {WITHSTANDS:g}.",
     "whitebox",
-    "notebooks/09_white_box",
+    "notebooks/15_white_box",
     judge_adaptive,
     networks=("rce",),
 )

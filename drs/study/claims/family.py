@@ -118,7 +118,7 @@ R1 = Claim(
     f"epsilon {EPSILON:g} ends below {NO_MORE:g} and does not lie wholly above 0; not if it lies wholly above 0; else "
     "undecided." + _GATE,
     "family",
-    "notebooks/11_one_family",
+    "notebooks/17_one_family",
     judge_against_gce,
 )
 
@@ -161,7 +161,7 @@ R2A = Claim(
     "Reproduced if the 95% t interval over seeds of the paired difference (MMC with centres of norm 10 minus CE) in "
     f"clean accuracy lies between {-SAME:g} and {SAME:g}; not if it lies wholly outside; else undecided." + _GATE,
     "family",
-    "notebooks/12_max_mahalanobis",
+    "notebooks/18_max_mahalanobis",
     judge_clean,
     (_bench("clean"),),
 )
@@ -192,7 +192,7 @@ R2C = Claim(
     f"accuracy at epsilon {EPSILON:g} lies above 0, where an image counts as lost if any attack of the experiment's "
     "one list, adaptive ones among them, fools the network on it; undecided if it straddles 0." + _GATE,
     "family",
-    "notebooks/12_max_mahalanobis",
+    "notebooks/18_max_mahalanobis",
     judge_gain,
     (_bench("reported"), _bench("autoattack")),
 )
@@ -243,7 +243,7 @@ R2B = Claim(
     "image each, and from L_MMC without a target, nine runs, to L_MMC towards each of the nine false classes; partly "
     "if one does; undecided if neither does and one straddles 0; else not." + _GATE,
     "family",
-    "notebooks/12_max_mahalanobis",
+    "notebooks/18_max_mahalanobis",
     judge_ladder,
 )
 
@@ -266,7 +266,7 @@ R2D = Claim(
     f"norm 10 in 64 dimensions) in worst-case accuracy at epsilon {EPSILON:g} lies above 0; undecided if it straddles "
     "0." + _GATE,
     "family",
-    "notebooks/12_max_mahalanobis",
+    "notebooks/18_max_mahalanobis",
     judge_centres,
 )
 
@@ -295,6 +295,6 @@ R2E = Claim(
     f"the accuracy under PGD on cross-entropy lies above the worst case, at epsilon {EPSILON:g}, lies above 0; "
     "undecided if it straddles 0." + _GATE,
     "family",
-    "notebooks/12_max_mahalanobis",
+    "notebooks/18_max_mahalanobis",
     judge_masking,
 )

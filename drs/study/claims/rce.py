@@ -119,7 +119,7 @@ B0 = Claim(
     f"sup norm 1e-5 to 1e-2, are within {SLACK:g} of {EXPONENTS['rce']} (RCE), {EXPONENTS['ce']} (CE) and "
     f"{EXPONENTS['label_smoothing']} (label smoothing); else not.",
     "theory",
-    "notebooks/06_reverse_training",
+    "notebooks/10_reverse_training",
     judge_theory,
     counts="draws",
     by_construction="Random errors are put into the formulas of the losses: this checks the algebra of the theorem, "
@@ -147,7 +147,7 @@ B1 = Claim(
     "clean error in percent, RCE minus CE",
     f"Reproduced if {SEEDS} in clean error lies below half a percentage point; undecided if it straddles it.",
     "detection",
-    "notebooks/06_reverse_training",
+    "notebooks/10_reverse_training",
     judge_error,
     _quotes("rce_table1_error", "error_percent", model="resnet32", dataset="mnist"),
     networks=("ce", "rce"),
@@ -193,7 +193,7 @@ B2 = Claim(
     "below 0 in all; else undecided. C&W-hc is not judged: it seldom reaches its margin, and a distortion of those "
     "that do is no mean over all.",
     "detection",
-    "notebooks/07_robustness",
+    "notebooks/11_robustness",
     judge_accuracy,
     counts="comparisons",
     networks=("ce", "rce"),
@@ -247,7 +247,7 @@ B3A = Claim(
     "with any other metric lies above or below 0. Reproduced if it loses at most one and wins at least half of them; "
     "not if it loses at least half; else partly if it wins one, and undecided if it wins none.",
     "detection",
-    "notebooks/08_detection",
+    "notebooks/12_detection",
     judge_best,
     _quotes("rce_table2_auc", "k_density", attack="bim", dataset="mnist"),
     counts="attacks",
@@ -281,7 +281,7 @@ B3B = Claim(
     f"of B3a that succeed on every network of both, lies above {RELIABLE:g}; not if it lies below; undecided if it "
     "straddles it.",
     "detection",
-    "notebooks/08_detection",
+    "notebooks/12_detection",
     judge_non_me,
     _quotes("rce_table2_auc", "non_me", attack="fgsm", dataset="mnist"),
     amended=SHARED_ATTACKS + " The rule then asked whether non-ME is better under RCE than under CE, where it is "
@@ -333,7 +333,7 @@ B4A = Claim(
     "Reproduced if the 95% t interval over seeds of the ratio of mean distortions of successful C&W-wb examples (RCE "
     f"over CE) lies above {LARGER:g}; not if it lies below; undecided if it straddles it.",
     "whitebox",
-    "notebooks/09_white_box",
+    "notebooks/15_white_box",
     judge_distortion,
     _quotes("rce_table3_whitebox", "minimal_distortion", dataset="mnist"),
     networks=("ce", "rce"),
@@ -349,7 +349,7 @@ B4B = Claim(
     "Reproduced if the 95% t interval over seeds of the share of successful C&W-wb examples with f2 > 0 on RCE "
     f"networks lies above {MAJORITY:g}; not if it lies below; undecided if it straddles it.",
     "whitebox",
-    "notebooks/09_white_box",
+    "notebooks/15_white_box",
     judge_kept_density,
     _quotes("rce_table3_whitebox", "ratio_f2_positive", dataset="mnist"),
     networks=("ce", "rce"),
@@ -396,7 +396,7 @@ B5 = Claim(
     "difference in K-density's AUC on those examples (RCE target minus CE target) has one above 0. Reproduced if both "
     "hold; partly if one does; not if both intervals lie on the other side; else undecided.",
     "whitebox",
-    "notebooks/10_black_box",
+    "notebooks/16_black_box",
     judge_transfer,
     tuple(
         Quote("rce_table4_blackbox_auc", "k_density_auc", {"substitute_resnet32": loss, "target_resnet56": loss})
@@ -430,7 +430,7 @@ B6 = Claim(
     f"Reproduced if C&W-wb takes at least {TIMES:,} times as long per example as FGSM on RCE networks, mean over "
     "seeds; else not.",
     "whitebox",
-    "notebooks/09_white_box",
+    "notebooks/15_white_box",
     judge_time,
     _quotes("rce_table5_seconds_per_example", "seconds", attack="fgsm")
     + _quotes("rce_table5_seconds_per_example", "seconds", attack="cw_wb"),
@@ -480,7 +480,7 @@ B7 = Claim(
     f"networks, lies above {NEARLY_EVERY:g}; not if it lies below; undecided if it straddles it. Not tested if fewer "
     f"than {ENOUGH:g} of the images reach the margin: an attack that misses its own aim says nothing of a defence.",
     "whitebox",
-    "notebooks/09_white_box",
+    "notebooks/15_white_box",
     judge_high_confidence,
     counts="examples that reached the margin",
     networks=("ce", "rce"),
@@ -504,7 +504,7 @@ B8 = Claim(
     f"Reproduced if {SEEDS} in the silhouette coefficient of the features by true label lies above 0; undecided if "
     "it straddles 0.",
     "detection",
-    "notebooks/06_reverse_training",
+    "notebooks/10_reverse_training",
     judge_clusters,
     networks=("ce", "rce"),
 )
@@ -534,7 +534,7 @@ B9 = Claim(
     f"(FGSM, BIM, ILCM, JSMA at epsilon {SHOWN:g}) and of uniformly noisy images (same epsilon) that K-density rejects "
     f"on RCE networks lies above {APART:g}; undecided if it straddles {APART:g}.",
     "detection",
-    "notebooks/08_detection",
+    "notebooks/12_detection",
     judge_noise,
     networks=("ce", "rce"),
 )
@@ -554,7 +554,7 @@ B10 = Claim(
     "accuracy, mean over the constants, RCE minus CE",
     f"Reproduced if {SEEDS} in accuracy, mean over c from 0.001 to 1000, lies above 0; undecided if it straddles 0.",
     "constant",
-    "notebooks/07_robustness",
+    "notebooks/11_robustness",
     judge_constant,
     networks=("ce", "rce"),
 )

@@ -125,7 +125,7 @@ R3 = Claim(
     f"otherwise, and where one of the captioners compared has fewer than {CAPTIONED:g} of the clean captions right or "
     "a gradient of zero changes a caption. Shown beside it: the same loss over the classes of each token.",
     "captions",
-    "notebooks/13_sequences",
+    "notebooks/19_sequences",
     judge_captions,
     amended="The first version asked for that share of right captions of every captioner, the controls over the "
     "classes too. The control at 0.1 does not reach it, so that no number would have been shown. Since then the "
@@ -199,7 +199,7 @@ R4A = Claim(
     "ECE lies above, or both do and accuracy straddles; else undecided, as where a network has an accuracy below "
     f"{TRAINED:g} in training or a density was not fitted.",
     "density",
-    "notebooks/14_density_softmax",
+    "notebooks/20_density_softmax",
     judge_calibration,
     quotes=tuple(_corrupted(method, name) for name in ("nll", "ece") for method in ("erm", "density_softmax")),
 )
@@ -235,7 +235,7 @@ R4B = Claim(
     f"seeds of the paired difference in NLL, mean over the twelve shifts, lies above {NO_NLL:g}; not if below; "
     "undecided if it straddles that, and where R4a is not tested.",
     "density",
-    "notebooks/14_density_softmax",
+    "notebooks/20_density_softmax",
     judge_density,
 )
 
@@ -287,7 +287,7 @@ R4C = Claim(
     "map both pass; partly if one does; undecided if neither does and one is open; else not. Undecided too where a "
     f"network has an accuracy below {TRAINED:g} in training.",
     "density",
-    "notebooks/14_density_softmax",
+    "notebooks/20_density_softmax",
     judge_distance,
 )
 
@@ -362,7 +362,7 @@ R5A = Claim(
     "EER, the smallest of the four falls to self-restrained",
     _ALL.format("from raw to self-restrained and from triplet"),
     "restrained",
-    "notebooks/15_self_restrained",
+    "notebooks/21_self_restrained",
     judge_restrained,
     quotes=tuple(
         Quote("self_restrained_lfw", "eer_percent", {"setting": "UMR-MP", "loss": loss})
@@ -377,6 +377,6 @@ R5B = Claim(
     "EER, the smaller of the two falls from pulling only to self-restrained",
     _ALL.format("from pulling only"),
     "restrained",
-    "notebooks/15_self_restrained",
+    "notebooks/21_self_restrained",
     judge_pull,
 )
