@@ -1,0 +1,114 @@
+"""What opens a chapter: the question with its answer and verdicts, and the experiment behind them in a few lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from drs.pages.chapter import prose
+from drs.pages.claims import interval
+from drs.pages.listing import claim_link
+from drs.pages.verdicts import badge, strongest
+from drs.study.claims import finding, get_claim
+from drs.study.claims.base import Finding
+from drs.study.experiments.networks import is_colour
+from drs.study.profiles import PROFILES, get_profile
+from drs.study.records import Record, canonical
+from drs.study.results import Results
+from drs.study.scales import Everywhere, Shown
+
+if TYPE_CHECKING:
+    from IPython.display import Markdown
+
+__all__ = ["card", "experiment"]
+
+
+def _decisive(claim_id: str, profile: str) -> Finding:
+    """What the strongest scale with complete records says of a claim."""
+    scales = Results().complete(get_claim(claim_id).experiment)
+    return strongest([finding(claim_id, profile), *(finding(claim_id, one.profile, one.dataset) for one in scales)])[0]
+
+
+def card(
+    question: str, claim_id: str, answers: Mapping[str, str], *, others: Iterable[str] = (), profile: str = "quick"
+) -> Markdown:
+    """The question of a chapter, the answer that the records give, and the verdicts it rests on.
+
+    Args:
+        question: One sentence.
+        claim_id: The claim whose verdict, at the strongest scale that was run, chooses the answer.
+        answers: A sentence for each verdict that this claim's rule can give; ``not tested`` may be left out.
+        others: Further claims of the chapter, shown with their verdicts.
+        profile: That of the page; ``smoke`` decides nothing.
+    """
+    lines = [f"> **The question.** {question}", ">"]
+    if get_profile(profile).scratch:
+        return prose(
+            "\n".join([*lines, f"> `{profile}` runs only show that the chapter executes: they give no answer."])
+        )
+    found = [_decisive(one, profile) for one in (claim_id, *others)]
+    first = found[0].judgement
+    told = answers.get(first.verdict, f"Not known yet: {first.detail or 'there are no complete records'}.")
+    lines += [f"> **The answer.** {told}", ">"]
+    for one in found:
+        claim, judged = one.claim, one.judgement
+        number = f" {claim.quantity}: {interval(judged)} ({one.profile}, {one.dataset})" if judged.n else ""
+        lines.append(f"> - {badge(judged.verdict)} {claim_link(claim, '../')}{number}")
+    return prose("\n".join(lines))
+
+
+def experiment(*chapters: Everywhere) -> Markdown:
+    """What was trained and attacked for a page, one line for each experiment and scale, read from its records."""
+    return prose("\n".join(f"- {_line(shown)}" for chapter in chapters for shown in chapter.every))
+
+
+def _line(shown: Shown) -> str:
+    """One experiment at one scale: data, networks, updates, seeds, images."""
+    from drs.training.models import build_model, count_parameters
+
+    purpose = PROFILES[shown.scale.profile].purpose
+    networks = _different(network for record in shown.records for network in _networks(record))
+    if not networks:
+        return f"**`{shown.scale.profile}`** ({purpose}): {len(shown.records)} runs on {shown.scale.dataset}."
+    shapes = _different({key: network[key] for key in ("dataset", "model", "model_options")} for network in networks)
+    sizes: dict[str, list[int]] = {}
+    for shape in shapes:
+        channels = 3 if is_colour(shape["dataset"]) else 1
+        built = build_model(shape["model"], channels=channels, classes=10, seed=0, **shape["model_options"])
+        sizes.setdefault(type(built).__name__, []).append(count_parameters(built))
+    named = [f"{name} with {_range(counts)} parameters" for name, counts in sorted(sizes.items())]
+    seeds = _range([network["seed"] for network in networks])
+    images = [record.run.spec["images"] for record in shown.records if "images" in record.run.spec]
+    parts = [
+        f"{len(networks)} networks on {', '.join(sorted({network['dataset'] for network in networks}))}",
+        ", ".join(named),
+        f"{_range([network['steps'] for network in networks])} updates of "
+        f"{_range([network['batch_size'] for network in networks])} images",
+        f"seeds {seeds}",
+        f"{_range(images)} test images attacked" if images else "",
+    ]
+    return f"**`{shown.scale.profile}`** ({purpose}): {'; '.join(part for part in parts if part)}."
+
+
+def _networks(record: Record) -> list[Mapping[str, Any]]:
+    """The specifications of the networks that a run trains, wherever in its own they stand."""
+    found: list[Mapping[str, Any]] = []
+    for value in record.run.spec.values():
+        for one in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(one, Mapping) and "model" in one and "steps" in one:
+                found.append(one)
+    return found
+
+
+def _different(mappings: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return list({canonical(one): one for one in mappings}.values())
+
+
+def _range(values: Sequence[int]) -> str:
+    """Whole numbers in words.
+
+    >>> _range([3, 1, 2]), _range([5, 5])
+    ('1 to 3', '5')
+    """
+    low, high = min(values), max(values)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
