@@ -11,7 +11,8 @@ from drs.pages import card as cards
 from drs.pages.card import card, experiment
 from drs.study.claims import Finding, Judgement, get_claim
 from drs.study.claims.base import VerdictName
-from drs.study.plan import Run, Scale
+from drs.study.plan import Scale
+from drs.study.records import Run
 from drs.study.results import Results
 from drs.study.scales import Everywhere, Shown, at_every_scale
 
