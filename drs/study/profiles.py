@@ -303,6 +303,7 @@ class Profile:
         master_seed: Of the hyperparameters drawn for the correlation study.
         steps: Updates of a training.
         population: Networks of the correlation study.
+        depths: Depths among which the study draws that of each network.
         epsilons: L-inf budgets of the curves.
         variants: Losses compared, by their names in :func:`drs.study.experiments.networks.variants`; None for all.
         stressed: Those of them whose networks get the strongest attacks.
@@ -327,6 +328,7 @@ class Profile:
     master_seed: int = 2023
     steps: int
     population: int
+    depths: tuple[int, ...] = (1, 2, 3)
     epsilons: tuple[float, ...]
     variants: tuple[str, ...] | None = None
     stressed: tuple[str, ...] = ("ce", "drs", "label-smoothing", "logit-squeezing", "rce", "adversarial")
@@ -428,11 +430,12 @@ FULL = Profile(
     dataset="mnist",
     also_on=("cifar10-jpeg",),
     images=1000,
-    few_images=300,
+    few_images=100,
     seeds=tuple(range(100, 110)),
     master_seed=2025,
     steps=2300,
-    population=120,
+    population=100,
+    depths=(2,),
     epsilons=CURVE,
     variants=("ce", "drs", "label-smoothing", "confidence-penalty", "logit-squeezing"),
     stressed=("ce", "drs"),

@@ -206,7 +206,7 @@ def unknown_to_attacker(profile: Profile, spec: TrainingSpec) -> TrainingSpec:
 def member(profile: Profile, dataset: str, number: int) -> TrainingSpec:
     """Network ``number`` of the population: hyperparameters drawn from a generator of its own and the master seed's.
 
-    Width 6 to 32, depth 1 to 3, learning rate 0.01 to 0.2 and weight decay 1e-5 to 1e-2 (log-uniform), batch 64, 128
+    Width 6 to 32, one of the profile's depths, learning rate 0.01 to 0.2 and weight decay 1e-5 to 1e-2 (log-uniform), batch 64, 128
     or 256, and one to two thirds of the profile's updates more or less.
     """
     draw = random.Random(f"{profile.master_seed}/{number}")
@@ -214,7 +214,7 @@ def member(profile: Profile, dataset: str, number: int) -> TrainingSpec:
         dataset=dataset,
         train_size=profile.train_size,
         model="small_conv",
-        model_options={"width": draw.choice((6, 8, 12, 16, 24, 32)), "depth": draw.randint(1, 3)},
+        model_options={"width": draw.choice((6, 8, 12, 16, 24, 32)), "depth": draw.choice(profile.depths)},
         loss="ce",
         learning_rate=float(f"{math.exp(draw.uniform(math.log(0.01), math.log(0.2))):.3g}"),
         weight_decay=float(f"{math.exp(draw.uniform(math.log(1e-5), math.log(1e-2))):.3g}"),
