@@ -304,6 +304,7 @@ class Profile:
         steps: Updates of a training.
         population: Networks of the correlation study.
         depths: Depths among which the study draws that of each network.
+        population_images: Test images attacked in each of them; None for ``images``.
         epsilons: L-inf budgets of the curves.
         variants: Losses compared, by their names in :func:`drs.study.experiments.networks.variants`; None for all.
         stressed: Those of them whose networks get the strongest attacks.
@@ -329,6 +330,7 @@ class Profile:
     steps: int
     population: int
     depths: tuple[int, ...] = (1, 2, 3)
+    population_images: int | None = None
     epsilons: tuple[float, ...]
     variants: tuple[str, ...] | None = None
     stressed: tuple[str, ...] = ("ce", "drs", "label-smoothing", "logit-squeezing", "rce", "adversarial")
@@ -436,6 +438,7 @@ FULL = Profile(
     steps=2300,
     population=100,
     depths=(2,),
+    population_images=300,
     epsilons=CURVE,
     variants=("ce", "drs", "label-smoothing", "confidence-penalty", "logit-squeezing"),
     stressed=("ce", "drs"),

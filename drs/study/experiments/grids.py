@@ -88,7 +88,7 @@ def correlation(profile: Profile, dataset: str) -> list[Spec]:
     return [
         {
             "network": member(profile, dataset, number).as_dict(),
-            "images": profile.images,
+            "images": profile.population_images or profile.images,
             "few_images": profile.few_images,
             "epsilons": list(profile.epsilons),
             "attacks": list(POPULATION_ATTACKS),
