@@ -24,6 +24,7 @@ __all__ = [
     "Architectures",
     "Captions",
     "Constant",
+    "Controls",
     "Cost",
     "DensityScaled",
     "Detection",
@@ -88,6 +89,27 @@ class Why:
     steps: int = 1080
     lengths: tuple[int, ...] = (270, 1080, 4320)
     sizes: tuple[int, ...] = (875,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Controls:
+    """Numbers of ``controls``.
+
+    Attributes:
+        names: Losses tuned, keys of :data:`drs.study.experiments.networks.CONTROLS`; None for all.
+        seeds: Of their trainings; no other experiment trains from them.
+        tried: How many values of each loss's number are tried.
+        validation_images: Images on which one is chosen.
+        validation_epsilons: Budgets of the curve whose area decides there.
+        trained: Accuracy in training from which a network is taken to have finished.
+    """
+
+    names: tuple[str, ...] | None = None
+    seeds: tuple[int, ...] = tuple(range(30, 36))
+    tried: int = 4
+    validation_images: int = 200
+    validation_epsilons: tuple[float, ...] = (0.0, 0.02, 0.05, 0.1)
+    trained: float = 0.98
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -311,7 +333,7 @@ class Profile:
         resnet: Options of the ResNets among them.
         lenet: Options of the LeNets among them.
         objectives: Networks of the RCE chapters.
-        anatomy, architectures, why, cost, stress, theory: Numbers of one experiment.
+        anatomy, controls, architectures, why, cost, stress, theory: Numbers of one experiment.
         detection, constant, whitebox, zoo, family: The same, of later ones.
         captions, density, restrained: The same, of the related methods.
     """
@@ -338,6 +360,7 @@ class Profile:
     lenet: Mapping[str, int] = field(default_factory=lambda: {"width": 8})
     objectives: Objectives
     anatomy: Anatomy = field(default_factory=Anatomy)
+    controls: Controls = field(default_factory=Controls)
     architectures: Architectures = field(default_factory=Architectures)
     why: Why = field(default_factory=Why)
     cost: Cost = field(default_factory=Cost)
@@ -371,6 +394,14 @@ SMOKE = Profile(
     stressed=("ce", "drs"),
     objectives=Objectives(training={"steps": 80}),
     anatomy=Anatomy(epsilon=0.2),
+    controls=Controls(
+        names=("weight-decay", "drs"),
+        seeds=(30,),
+        tried=2,
+        validation_images=8,
+        validation_epsilons=(0.0, 0.05),
+        trained=0.0,
+    ),
     architectures=Architectures(
         names=("small_conv", "mlp"),
         images=8,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from drs.errors import UsageError, unknown
@@ -67,6 +67,17 @@ class TrainingSpec:
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON types, for records and keys."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    def having(self, name: str, value: float) -> TrainingSpec:
+        """The same training with another value of one number: a field, or else an option of the loss.
+
+        >>> TrainingSpec(loss="drs").having("weight", 2.56).having("weight_decay", 0.0).loss_options
+        {'weight': 2.56}
+        """
+        if name in asdict(self):
+            changed: dict[str, Any] = {name: value}
+            return replace(self, **changed)
+        return replace(self, loss_options={**self.loss_options, name: value})
 
     @property
     def loss_arguments(self) -> dict[str, Any]:

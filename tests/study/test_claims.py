@@ -140,7 +140,11 @@ def test_best_control_decides() -> None:
     judged = _judge("C1", _seeds(gains, "worst_area"))
     assert judged.verdict == "not reproduced"
     assert judged.estimate == pytest.approx(-0.1)
-    assert judged.detail.startswith("best control: logit squeezing")
+    assert judged.detail == (
+        "area under DRS 1.700, label smoothing 1.600, confidence penalty 1.500, logit squeezing 1.800"
+    )
+    decayed = _judge("C1", _seeds(gains | {"weight-decay": 0.4}, "worst_area"))
+    assert decayed.estimate == pytest.approx(-0.2)
     assert _judge("C1", _seeds(gains | {"logit-squeezing": 0.0}, "worst_area")).verdict == "reproduced"
     assert _judge("C1", _seeds({"ce": 0.0, "drs": 0.2}, "worst_area")).verdict == "no records"
 

@@ -27,6 +27,7 @@ EXPERIMENTS: dict[str, Experiment] = {
             "correlation", 2, "a population of networks: false-class spread against robustness", grids.correlation
         ),
         _experiment("losses", 2, "CE, DRS, its ablations and the controls over the epsilon curve", grids.losses),
+        _experiment("controls", 1, "DRS against other regularisers, each tuned on validation images", grids.controls),
         _experiment(
             "architectures", 1, "CE and DRS on several architectures, Standard on what stands", grids.architectures
         ),

@@ -11,11 +11,13 @@ from typing import Any
 
 from drs.study.experiments.base import Spec
 from drs.study.experiments.networks import (
+    CONTROLS,
     MAIN,
     OBJECTIVES,
     TUNED,
     architecture_network,
     changed_network,
+    control_network,
     family_networks,
     first_architecture,
     member,
@@ -41,6 +43,7 @@ __all__ = [
     "anatomy",
     "architectures",
     "constant",
+    "controls",
     "correlation",
     "cost",
     "detection",
@@ -109,6 +112,27 @@ def losses(profile: Profile, dataset: str) -> list[Spec]:
         }
         for name in profile.variants or variants()
         for seed in profile.seeds
+    ]
+
+
+def controls(profile: Profile, dataset: str) -> list[Spec]:
+    """DRS and every control, seed by seed, with the values of its number that are tried on validation images."""
+    numbers = profile.controls
+    return [
+        {
+            "variant": name,
+            "network": control_network(profile, dataset, name, seed).as_dict(),
+            "option": CONTROLS[name][1],
+            "tried": list(CONTROLS[name][2][: numbers.tried]),
+            "validation_images": numbers.validation_images,
+            "validation_epsilons": list(numbers.validation_epsilons),
+            "trained": numbers.trained,
+            "images": profile.images,
+            "epsilons": list(profile.epsilons),
+            "attacks": list(CURVE_ATTACKS),
+        }
+        for seed in numbers.seeds
+        for name in numbers.names or CONTROLS
     ]
 
 

@@ -15,12 +15,14 @@ from drs.training.spec import TrainingSpec
 
 __all__ = [
     "ARCHITECTURES",
+    "CONTROLS",
     "MAIN",
     "OBJECTIVES",
     "TUNED",
     "WEIGHTS",
     "architecture_network",
     "changed_network",
+    "control_network",
     "family_networks",
     "first_architecture",
     "is_colour",
@@ -38,6 +40,15 @@ OBJECTIVES = ("ce", "rce", "drs")
 TUNED = {"drs": ("weight", (0.16, 0.64, 2.56)), "gce": ("alpha", (1 / 6, 1 / 3, 2 / 3))}
 """Losses of the family whose one number is chosen on validation images: its name, and as many values for each, with
 the published one in the middle."""
+CONTROLS: dict[str, tuple[str, str, tuple[float, ...]]] = {
+    "weight-decay": ("ce", "weight_decay", (2e-4, 8e-4, 3.2e-3, 1.28e-2)),
+    "label-smoothing": ("label_smoothing", "smoothing", (0.1, 0.05, 0.2, 0.4)),
+    "confidence-penalty": ("confidence_penalty", "weight", (0.5, 0.1, 1.0, 2.0)),
+    "logit-squeezing": ("logit_squeezing", "weight", (0.05, 0.01, 0.2, 0.8)),
+    "drs": ("drs", "weight", (PUBLISHED_WEIGHT, 0.16, 2.56, 10.24)),
+}
+"""DRS and its controls, each with one number to choose: the loss, the name of the number in a training's specification
+or in the options of its loss, and as many values for each, the usual one first."""
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "small_conv": {},
     "lenet": {"model": "lenet"},
@@ -119,6 +130,13 @@ def architecture_network(profile: Profile, dataset: str, architecture: str, loss
 def changed_network(profile: Profile, dataset: str, loss: str, change: dict[str, Any], seed: int) -> TrainingSpec:
     """SmallConvNet under CE or DRS, with one thing of its training changed."""
     return replace(architecture_network(profile, dataset, "small_conv", loss, seed), **change)
+
+
+def control_network(profile: Profile, dataset: str, name: str, seed: int) -> TrainingSpec:
+    """SmallConvNet under DRS or a control, at the usual value of its number."""
+    loss, option, (usual, *_) = CONTROLS[name]
+    base = TrainingSpec(dataset=dataset, train_size=profile.train_size, loss=loss, steps=profile.steps, seed=seed)
+    return base.having(option, usual)
 
 
 def _size_options(dataset: str) -> dict[str, int]:
@@ -206,8 +224,8 @@ def unknown_to_attacker(profile: Profile, spec: TrainingSpec) -> TrainingSpec:
 def member(profile: Profile, dataset: str, number: int) -> TrainingSpec:
     """Network ``number`` of the population: hyperparameters drawn from a generator of its own and the master seed's.
 
-    Width 6 to 32, one of the profile's depths, learning rate 0.01 to 0.2 and weight decay 1e-5 to 1e-2 (log-uniform), batch 64, 128
-    or 256, and one to two thirds of the profile's updates more or less.
+    Width 6 to 32, one of the profile's depths, learning rate 0.01 to 0.2 and weight decay 1e-5 to 1e-2 (log-uniform),
+    batch 64, 128 or 256, and one to two thirds of the profile's updates more or less.
     """
     draw = random.Random(f"{profile.master_seed}/{number}")
     return TrainingSpec(
