@@ -184,6 +184,7 @@ KINDS = (
         {
             **_with_ends({"auc.detector.attack": "AUC of {detector}, {attack}{at}"}),
             "auc_all.detector.attack": "{attack}",
+            "noise_auc.detector.attack": "{attack}: noise above it{at}",
             "detection_rate_#.detector.attack": "{attack}",
             "false_rejection_#.detector.attack": "clean images",
             "tpr_at_fpr_#.detector.attack": "{attack}",
@@ -289,6 +290,7 @@ KINDS = (
             "clean_margin_median": "margin",
             "logit_norm_median": "norm of the centred logits",
             "linear_radius_median": "margin over its slope",
+            "divisor": "what the logits are divided by",
             "relative_spread_median": "spread of the false logits over the true one's lead",
         },
         "relative",
@@ -300,6 +302,7 @@ KINDS = (
         {
             "accuracy.attack": "accuracy under {attack}{at}",
             "success.wb": "{attack}: success",
+            "rescaled": "CE with its logits divided{at}",
             "transfer.loss": "to {loss}: wrong on examples",
         },
         "share",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from drs.catalog import PIXELS
 from drs.errors import UsageError
 from drs.paths import results_root
+from drs.study.derived import EXPERIMENTS as DERIVED
+from drs.study.derived import derived
 from drs.study.plan import Scale, missing, plan
 from drs.study.profiles import Profile, deciding
 from drs.study.records import Record, Run, has_record, read_record, record_path, recorded_keys, to_frame
@@ -32,7 +35,8 @@ def _state(path: Path, arrays: bool) -> _State:
 
 @cache
 def _read(state: _State) -> Record:
-    return read_record(state[0], arrays=state[1])
+    record = read_record(state[0], arrays=state[1])
+    return replace(record, metrics={**record.metrics, **derived(record)})
 
 
 @lru_cache(maxsize=64)
@@ -65,6 +69,8 @@ class Results:
     ) -> list[Record]:
         """The records of an experiment that exist, in the order of its runs; missing ones are left out.
 
+        Their metrics hold what :mod:`drs.study.derived` makes of their arrays, for the experiments it knows.
+
         Args:
             experiment: Name of an experiment.
             profile: Name of a profile.
@@ -76,12 +82,12 @@ class Results:
             RecordError: A damaged record.
         """
         runs = plan(experiment, profile, dataset=dataset)
-        return [_read(state) for state in self._states(runs, profile, arrays)]
+        return [_read(state) for state in self._states(runs, profile, arrays or experiment in DERIVED)]
 
     def frame(self, experiment: str, profile: str, *, dataset: str | None = None) -> pd.DataFrame:
         """:meth:`records` as a data frame of the caller's own, one row per record."""
         runs = plan(experiment, profile, dataset=dataset)
-        return _frame(tuple(self._states(runs, profile, arrays=False))).copy()
+        return _frame(tuple(self._states(runs, profile, experiment in DERIVED))).copy()
 
     def required(self, experiment: str, profile: str, *, arrays: bool = False) -> list[Record]:
         """The records of every run of an experiment on the profile's own data set.

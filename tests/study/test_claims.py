@@ -168,7 +168,6 @@ def _networks(values: dict[str, dict[str, float]]) -> pd.DataFrame:
         ("B1", "error_percent", 3.0, 5.0, "not reproduced", 2.0),
         ("B8", "silhouette", 0.3, 0.6, "reproduced", 0.3),
         ("B8", "silhouette", 0.6, 0.3, "not reproduced", -0.3),
-        ("B10", "accuracy@1", 0.3, 0.6, "reproduced", 0.3),
     ],
 )
 def test_differences_of_networks(
@@ -177,6 +176,23 @@ def test_differences_of_networks(
     judged = _judge(claim, _networks({"ce": {column: ce}, "rce": {column: rce}}))
     assert (judged.verdict, judged.n) == (expected, 3)
     assert judged.estimate == pytest.approx(estimate)
+
+
+@pytest.mark.parametrize(
+    ("plain", "divided", "expected", "estimate"),
+    [
+        (0.3, 0.4, "reproduced", 0.2),
+        (0.3, 0.7, "partly reproduced", -0.1),
+        (0.3, 0.6, "partly reproduced", 0.0),  # all of the gain was one of scale
+        (0.8, 0.4, "not reproduced", 0.2),
+    ],
+)
+def test_a_gain_of_scale_alone_is_none(plain: float, divided: float, expected: str, estimate: float) -> None:
+    rce = {"accuracy@1": 0.6, "rescaled@1": divided, "divisor": 5.0}
+    judged = _judge("B10", _networks({"ce": {"accuracy@1": plain}, "rce": rce}))
+    assert (judged.verdict, judged.n) == (expected, 3)
+    assert judged.estimate == pytest.approx(estimate)
+    assert f"CE with its logits divided by 5.0 {divided:.3f}" in judged.detail
 
 
 def test_cross_is_of_drs_networks_over_four_attacks() -> None:
@@ -292,14 +308,18 @@ def test_transfer_is_paired_by_seed() -> None:
 
 
 def test_noise_against_attacks() -> None:
-    rate = "detection_rate_5.k_density."
-    caught = {f"{rate}{name}@0.1": 0.9 for name in ("fgsm", "bim", "ilcm", "jsma")}
-    frame = _networks({"ce": caught | {f"{rate}noise@0.1": 0.9}, "rce": caught | {f"{rate}noise@0.1": 0.1}})
+    """The mean over the attacks that fooled every network; one that never did on one of them is left out."""
+    told = {f"noise_auc.k_density.{name}@0.1": 0.95 for name in ("fgsm", "bim", "ilcm", "jsma")}
+    frame = _networks({"ce": dict.fromkeys(told, 0.4), "rce": told})
     judged = _judge("B9", frame)
-    assert judged.verdict == "reproduced"
-    assert judged.estimate == pytest.approx(0.8)
-    louder = _networks({"ce": caught, "rce": caught | {f"{rate}noise@0.1": 0.6}})
-    assert _judge("B9", louder).verdict == "not reproduced"
+    assert (judged.verdict, judged.n) == ("reproduced", 3)
+    assert judged.estimate == pytest.approx(0.95)
+    assert judged.detail.endswith("JSMA 0.950; CE networks 0.400")
+    frame["noise_auc.k_density.jsma@0.1"] = 0.1
+    assert _judge("B9", frame).estimate == pytest.approx((3 * 0.95 + 0.1) / 4)
+    frame.loc[(frame["network.loss"] == "ce") & (frame["network.seed"] == 1), "noise_auc.k_density.jsma@0.1"] = np.nan
+    assert _judge("B9", frame).estimate == pytest.approx(0.95)
+    assert _judge("B9", _networks({"ce": told, "rce": dict.fromkeys(told, 0.8)})).verdict == "not reproduced"
 
 
 def test_exponents() -> None:

@@ -213,6 +213,23 @@ def test_one_descent_for_each_constant(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [values["loss"] for values in context.asked] == ["rce"]
 
 
+def test_the_control_is_divided_to_the_lead_of_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leads are 2 slope |d|, so a network of slope 10 is to one of slope 4 as 2.5; the boundaries differ too."""
+    monkeypatch.setattr(constant, "CarliniWagnerL2", AsFarAsTheConstant)
+    AsFarAsTheConstant.seen.clear()
+    held_out = [(0, 0.1), (1, 0.2), (0, 0.3)]
+    slopes = {"ce": 10.0, "rce": 4.0}
+    context = Scripted(
+        data=dataset(test=PLACES, validation=held_out), network_of=lambda values: Line(slope=slopes[values["loss"]])
+    )
+    spec = {"network": training("rce"), "control": training("ce"), "images": FEW, "constants": [3.0]}
+    metrics = constant.run(spec | {"max_iterations": 5}, context).metrics
+    assert metrics["divisor"] == pytest.approx(2.5)
+    assert metrics["accuracy@3"] == metrics["rescaled@3"] == pytest.approx(surviving(PLACES[:FEW], 0.03))
+    assert len(AsFarAsTheConstant.seen) == 2
+    assert tags_of(AsFarAsTheConstant.seen[1][1]) == {"test"}
+
+
 # --- theory ----------------------------------------------------------------------------------------------------------
 
 

@@ -36,7 +36,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         _experiment("stress", 2, "the strongest attacks we have, and the alarms of a broken evaluation", grids.stress),
         _experiment("theory", 1, "false-class gap against training error: exponent 1 for CE, 2 for RCE", grids.theory),
         _experiment("detection", 2, "the thresholding test behind CE, RCE and DRS networks", grids.detection),
-        _experiment("constant", 1, "accuracy against the constant c of C&W", grids.constant),
+        _experiment("constant", 2, "accuracy against the constant c of C&W", grids.constant),
         _experiment("whitebox", 2, "attackers who know the detector, and their transfer", grids.whitebox),
         _experiment("zoo", 1, "which alarm catches which broken defence and which broken attack", grids.zoo),
         _experiment("family", 1, "related losses at equal updates, and what attacks an MMC network", grids.family),

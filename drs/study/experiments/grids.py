@@ -246,10 +246,13 @@ def detection(profile: Profile, dataset: str) -> list[Spec]:
 
 
 def constant(profile: Profile, dataset: str) -> list[Spec]:
-    """The networks of the first architecture."""
+    """The networks of the first architecture; beside each but the CE ones, the CE network of its seed."""
+    every = first_architecture(profile, dataset)
+    plain = {spec.seed: spec.as_dict() for spec in every if spec.loss == "ce"}
     return [
         {"network": spec.as_dict(), "images": profile.few_images, **asdict(profile.constant)}
-        for spec in first_architecture(profile, dataset)
+        | ({} if spec.loss == "ce" else {"control": plain[spec.seed]})
+        for spec in every
     ]
 
 
