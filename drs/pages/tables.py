@@ -41,6 +41,7 @@ __all__ = [
     "over_seeds",
     "rejected",
     "rises_again",
+    "share_of_step",
     "transfer",
     "within_networks",
     "worst_cases",
@@ -147,16 +148,16 @@ def failed_trainings(frame: pd.DataFrame, chance: float) -> str:
     """
     diverged = frame["diverged"] == 1 if "diverged" in frame else pd.Series(False, index=frame.index)
     found = []
-    for words, failed in (("diverged", diverged), ("ended near chance", frame["accuracy"] < 2 * chance)):
+    for words, failed in (("Diverged", diverged), ("Ended near chance", frame["accuracy"] < 2 * chance)):
         rows = frame[failed]
         counts = rows.groupby("variant", sort=False).size()
         if len(counts):
             all_of = frame["variant"].value_counts().to_dict()
-            shares = ", ".join(f"{named(str(name))} ({count} of {all_of[name]})" for name, count in counts.items())
+            shares = "; ".join(f"{named(str(name))} ({count} of {all_of[name]})" for name, count in counts.items())
             found.append(f"{words}: {shares}")
     if not found:
         return "Every training of every variant learnt something."
-    return f"Trainings that failed, in brackets how many of the seeds; {'; '.join(found)}."
+    return f"Trainings that failed, in brackets how many of the seeds. {'. '.join(found)}."
 
 
 def rises_again(frame: pd.DataFrame, attack: str = "pgd") -> str:
@@ -273,6 +274,32 @@ def cost(frame: pd.DataFrame) -> pd.DataFrame:
             "memory, DRS / CE": f"{row['memory_ratio']:.3f}",
         }
     return pd.DataFrame.from_dict(table, orient="index")
+
+
+def share_of_step(frame: pd.DataFrame) -> str:
+    """What the time of the loss alone predicts for a training step at batch 128 and ten classes, next to what was
+    measured.
+
+    Args:
+        frame: Records of the experiment ``cost``.
+    """
+    steps = frame[frame["kind"] == "training"].to_dict("records")
+    alone = frame[(frame["kind"] == "loss") & (frame["batch"] == 128) & (frame["classes"] == 10)]
+    if alone.empty or not steps:
+        return "A step, or the loss alone at its shape, was not timed here."
+    loss = alone.iloc[0]
+    found = []
+    for step in steps:
+        share = loss["ce_milliseconds"] / step["ce_milliseconds"]
+        predicted = 1 + (loss["drs_ratio"] - 1) * share
+        found.append(
+            f"in a {work(pd.Series(step))} cross-entropy takes {share:.2%} of the time, so the formula predicts "
+            f"{predicted:.3f}; measured are {step['drs_ratio']:.3f} [{step['drs_ratio_low']:.3f}, "
+            f"{step['drs_ratio_high']:.3f}]"
+        )
+    return f"**Prediction and measurement.** The loss alone takes {loss['drs_ratio']:.2f} times as long; " + (
+        "; ".join(found) + "."
+    )
 
 
 def clean_error(frame: pd.DataFrame) -> pd.DataFrame:

@@ -15,7 +15,14 @@ from drs.pages import tables
 from drs.pages.chapter import headline, provenance, sentence, table, verdict
 from drs.pages.claims import interval
 from drs.pages.front import BEGIN, END, fill
-from drs.pages.tables import correlation_table, detection_comparison, failed_trainings, over_seeds, rises_again
+from drs.pages.tables import (
+    correlation_table,
+    detection_comparison,
+    failed_trainings,
+    over_seeds,
+    rises_again,
+    share_of_step,
+)
 from drs.study import claims
 from drs.study.claims.base import Claim, Finding, Judgement
 from drs.study.records import Record, Run
@@ -82,7 +89,7 @@ def test_failed_trainings_are_named_and_counted() -> None:
     frame = pd.DataFrame({"variant": ["a", "a", "b", "b", "c"], "accuracy": [0.9, 0.1, np.nan, np.nan, 0.9]})
     assert failed_trainings(frame.drop(index=1), 0.1) == "Every training of every variant learnt something."
     assert failed_trainings(frame.assign(diverged=[np.nan, np.nan, 1, 1, np.nan]), 0.1) == (
-        "Trainings that failed, in brackets how many of the seeds; diverged: b (2 of 2); ended near chance: a (1 of 2)."
+        "Trainings that failed, in brackets how many of the seeds. Diverged: b (2 of 2). Ended near chance: a (1 of 2)."
     )
     assert ": DRS, b = 64 (1 of 1)." in failed_trainings(
         pd.DataFrame({"variant": ["weight-64"], "accuracy": [np.nan], "diverged": [1.0]}), 0.1
@@ -348,3 +355,15 @@ def test_the_table_of_cost_says_what_was_not_run() -> None:
         "(8, 2, 32000)": ["10", "15.5", "1.500 [1.250, 2.000]", "not run", "1.000"],
         "ResNet step": ["10", "15.5", "1.500 [1.250, 2.000]", "123", "1.000"],
     }
+
+
+def test_the_share_of_the_loss_predicts_the_step() -> None:
+    numbers = {"ce_milliseconds": 0.5, "drs_ratio": 3.0, "drs_ratio_low": 2.5, "drs_ratio_high": 3.5}
+    loss = {"kind": "loss", "batch": 128, "tokens": 1, "classes": 10, **numbers}
+    step = {"kind": "training", "model": "small_conv", "batch": 128, **numbers, "ce_milliseconds": 20.0}
+    step |= {"drs_ratio": 1.0625, "drs_ratio_low": 1.0, "drs_ratio_high": 1.125}
+    assert share_of_step(pd.DataFrame([loss | {"classes": 100, "drs_ratio": 9.0}, loss, step])) == (
+        "**Prediction and measurement.** The loss alone takes 3.00 times as long; in a SmallConvNet step "
+        "cross-entropy takes 2.50% of the time, so the formula predicts 1.050; measured are 1.062 [1.000, 1.125]."
+    )
+    assert share_of_step(pd.DataFrame([loss])) == "A step, or the loss alone at its shape, was not timed here."
