@@ -69,7 +69,9 @@ def _line(shown: Shown) -> str:
     purpose = PROFILES[shown.scale.profile].purpose
     networks = _different(network for record in shown.records for network in _networks(record))
     if not networks:
-        return f"**`{shown.scale.profile}`** ({purpose}): {len(shown.records)} runs on {shown.scale.dataset}."
+        with_data = any("dataset" in record.run.spec for record in shown.records)
+        on = f"runs on {shown.scale.dataset}" if with_data else "runs on random numbers, without a data set"
+        return f"**`{shown.scale.profile}`** ({purpose}): {len(shown.records)} {on}."
     shapes = _different({key: network[key] for key in ("dataset", "model", "model_options")} for network in networks)
     sizes: dict[str, list[int]] = {}
     for shape in shapes:

@@ -23,7 +23,18 @@ if TYPE_CHECKING:
     import pandas as pd
     from IPython.display import Markdown
 
-__all__ = ["counterpart", "headline", "parameters", "prose", "provenance", "sentence", "setup", "table", "verdict"]
+__all__ = [
+    "counterpart",
+    "folded",
+    "headline",
+    "parameters",
+    "prose",
+    "provenance",
+    "sentence",
+    "setup",
+    "table",
+    "verdict",
+]
 
 
 def setup() -> None:
@@ -114,6 +125,22 @@ def table(frame: pd.DataFrame, caption: str = "") -> Markdown:
     columns = ["", *(label(str(column)) for column in frame.columns)]
     lines = markdown.table(columns, frame.itertuples(name=None))
     return prose(f"*{caption}*\n\n{lines}" if caption else lines)
+
+
+def folded(summary: str, *parts: Markdown) -> Markdown:
+    """Parts of a page, such as tables, behind a line that a click opens.
+
+    >>> print(folded("More", prose("*a*"), prose("b")).data)
+    <details><summary>More</summary>
+    <BLANKLINE>
+    *a*
+    <BLANKLINE>
+    b
+    <BLANKLINE>
+    </details>
+    """
+    inside = "\n\n".join(str(part.data) for part in parts)
+    return prose(f"<details><summary>{summary}</summary>\n\n{inside}\n\n</details>")
 
 
 def provenance(records: Iterable[Record], profile: str) -> Markdown:

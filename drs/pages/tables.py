@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ import pandas as pd
 from drs.evaluation.alarms import alarms as judged
 from drs.evaluation.alarms import fired
 from drs.pages.figures import style
+from drs.pages.figures.drs import VARIANTS, epsilons, named
 from drs.pages.figures.figured import each
 from drs.pages.figures.stress import work
 from drs.paths import benchmarks_root
@@ -22,9 +23,12 @@ from drs.study.metrics import DETECTORS, SPREADS
 from drs.study.published import published
 
 __all__ = [
+    "SHARE",
+    "TABLED",
     "alarms",
     "bandwidths",
     "benchmarks",
+    "budgets",
     "by_loss",
     "clean_error",
     "correlation_table",
@@ -36,10 +40,17 @@ __all__ = [
     "losses",
     "over_seeds",
     "rejected",
+    "rises_again",
+    "share_of_step",
     "transfer",
     "within_networks",
     "worst_cases",
 ]
+
+TABLED = (0.02, 0.05, 0.1)
+"""Budgets of the table of losses."""
+SHARE = (0.0, 1.0)
+"""Where an accuracy, an area under accuracy or a calibration error can lie."""
 
 
 def correlation_table(
@@ -88,13 +99,23 @@ def correlation_table(
     return table
 
 
-def over_seeds(frame: pd.DataFrame, by: str, columns: Sequence[str]) -> pd.DataFrame:
+def over_seeds(
+    frame: pd.DataFrame, by: str, columns: Sequence[str], *, limits: Mapping[str, tuple[float, float]] | None = None
+) -> pd.DataFrame:
     """Mean and 95% t interval over seeds as text, one row per value of ``by`` in the order it first appears.
 
     A column without a number in any row says ``diverged`` where every training did, else ``none``; where some rows
     have none, the count stands in brackets. Fewer than three numbers have no interval.
+
+    Args:
+        frame: One row per network.
+        by: The column whose values are the rows.
+        columns: The numbers.
+        limits: The least and the largest value that a column can have. Its interval is then written by its two ends,
+            cut to these, in place of half its width.
     """
     table = {}
+    limits = limits or {}
     for value in dict.fromkeys(frame[by]):
         rows = frame[frame[by] == value]
         cells = {}
@@ -107,7 +128,10 @@ def over_seeds(frame: pd.DataFrame, by: str, columns: Sequence[str]) -> pd.DataF
             interval = mean_interval(values)
             digits = ".2g" if 0 < abs(interval.mean) < 0.001 else ".3f"
             cells[column] = f"{interval.mean:{digits}}"
-            if len(values) >= 3:
+            if len(values) >= 3 and column in limits:
+                low, high = np.clip((interval.low, interval.high), *limits[column])
+                cells[column] += f" [{low:{digits}}, {high:{digits}}]"
+            elif len(values) >= 3:
                 cells[column] += f" ± {(interval.high - interval.low) / 2:{digits}}"
             if len(values) < len(rows):
                 cells[column] += f" ({len(values)} of {len(rows)})"
@@ -124,16 +148,39 @@ def failed_trainings(frame: pd.DataFrame, chance: float) -> str:
     """
     diverged = frame["diverged"] == 1 if "diverged" in frame else pd.Series(False, index=frame.index)
     found = []
-    for words, failed in (("diverged", diverged), ("ended near chance", frame["accuracy"] < 2 * chance)):
+    for words, failed in (("Diverged", diverged), ("Ended near chance", frame["accuracy"] < 2 * chance)):
         rows = frame[failed]
         counts = rows.groupby("variant", sort=False).size()
         if len(counts):
             all_of = frame["variant"].value_counts().to_dict()
-            named = ", ".join(f"`{name}` ({count} of {all_of[name]})" for name, count in counts.items())
-            found.append(f"{words}: {named}")
+            shares = "; ".join(f"{named(str(name))} ({count} of {all_of[name]})" for name, count in counts.items())
+            found.append(f"{words}: {shares}")
     if not found:
         return "Every training of every variant learnt something."
-    return f"Trainings that failed, of the seeds of each variant; {'; '.join(found)}."
+    return f"Trainings that failed, in brackets how many of the seeds. {'. '.join(found)}."
+
+
+def rises_again(frame: pd.DataFrame, attack: str = "pgd") -> str:
+    """Which networks are more accurate under an attack than at a smaller budget, each at its largest rise.
+
+    Args:
+        frame: One row per network, with its loss and its accuracy under the attack at several budgets.
+        attack: As the records name it.
+    """
+    budgets = epsilons(frame, attack)
+    found = []
+    for row in frame.to_dict("records"):
+        values = [row[metrics.column(attack, budget=budget)] for budget in budgets]
+        rises = [(later - earlier, i, j) for j, later in enumerate(values) for i, earlier in enumerate(values[:j])]
+        rise, i, j = max(rises, default=(0.0, 0, 0))
+        if rise > 0:
+            found.append(
+                f"the {style.name(str(row['network.loss']))} network is right on {values[i]:.1%} of the images at "
+                f"epsilon {budgets[i]:g} and on {values[j]:.1%} at {budgets[j]:g}"
+            )
+    if not found:
+        return "**Does a curve rise again?** None does here: more budget never left more images right."
+    return f"**Does a curve rise again?** Yes: {'; '.join(found)}."
 
 
 def benchmarks() -> pd.DataFrame:
@@ -162,10 +209,32 @@ def within_networks(frame: pd.DataFrame) -> pd.DataFrame:
     return table.rename(index=columns)
 
 
-def losses(frame: pd.DataFrame) -> pd.DataFrame:
-    """Every variant of the experiment ``losses`` over its seeds: accuracy, worst cases, spread, calibration."""
-    worst = [name for name, metric in metrics.columns(frame, "worst").items() if metric.budget]
-    return over_seeds(frame, "variant", ["accuracy", *worst, "worst_area", "std_logits_mean", "calibration_error"])
+def losses(frame: pd.DataFrame, variants: Sequence[str], *, meanings: bool = False) -> pd.DataFrame:
+    """Some variants of the experiment ``losses`` over their seeds: accuracy, worst cases at three budgets, spread and
+    calibration.
+
+    Args:
+        frame: Its records.
+        variants: Which, in which order; those that were not run are left out.
+        meanings: Say first what each variant changes, in place of the calibration.
+    """
+    present = [name for name in dict.fromkeys(variants) if (frame["variant"] == name).any()]
+    rows = pd.concat([frame[frame["variant"] == name] for name in present])
+    worst = [metrics.column("worst", budget=budget) for budget in TABLED]
+    shown = ["accuracy", *worst, "worst_area", "std_logits_mean", *([] if meanings else ["calibration_error"])]
+    shown = [name for name in shown if name in frame]
+    limits = dict.fromkeys(shown, SHARE) | {"std_logits_mean": (0.0, np.inf)}
+    table = over_seeds(rows, "variant", shown, limits=limits)[shown]
+    if meanings:
+        table.insert(0, "what it changes", [VARIANTS[name][1] for name in present])
+    return table.rename(index=named)
+
+
+def budgets(frame: pd.DataFrame) -> pd.DataFrame:
+    """Worst-case accuracy of every variant of the experiment ``losses`` at every budget: means over seeds."""
+    worst = {name: f"{metric.budget:g}" for name, metric in metrics.columns(frame, "worst").items() if metric.budget}
+    means = frame.groupby("variant", sort=False)[list(worst)].mean()
+    return means.rename(columns=worst, index=named).map(lambda value: f"{value:.3f}" if value == value else "diverged")
 
 
 def worst_cases(frame: pd.DataFrame) -> pd.DataFrame:
@@ -207,11 +276,48 @@ def cost(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(table, orient="index")
 
 
+def share_of_step(frame: pd.DataFrame) -> str:
+    """What the time of the loss alone predicts for a training step at batch 128 and ten classes, next to what was
+    measured.
+
+    Args:
+        frame: Records of the experiment ``cost``.
+    """
+    steps = frame[frame["kind"] == "training"].to_dict("records")
+    alone = frame[(frame["kind"] == "loss") & (frame["batch"] == 128) & (frame["classes"] == 10)]
+    if alone.empty or not steps:
+        return "A step, or the loss alone at its shape, was not timed here."
+    loss = alone.iloc[0]
+    found = []
+    for step in steps:
+        share = loss["ce_milliseconds"] / step["ce_milliseconds"]
+        predicted = 1 + (loss["drs_ratio"] - 1) * share
+        found.append(
+            f"in a {work(pd.Series(step))} cross-entropy takes {share:.2%} of the time, so the formula predicts "
+            f"{predicted:.3f}; measured are {step['drs_ratio']:.3f} [{step['drs_ratio_low']:.3f}, "
+            f"{step['drs_ratio_high']:.3f}]"
+        )
+    return f"**Prediction and measurement.** The loss alone takes {loss['drs_ratio']:.2f} times as long; " + (
+        "; ".join(found) + "."
+    )
+
+
 def clean_error(frame: pd.DataFrame) -> pd.DataFrame:
     """Every architecture and loss of the experiment ``detection`` over its seeds, on clean images."""
-    columns = ["error_percent", "train_accuracy", "calibration_error", "std_logits_mean", "silhouette"]
+    limits = {
+        "error_percent": (0.0, 100.0),
+        "train_accuracy": SHARE,
+        "calibration_error": SHARE,
+        "std_logits_mean": (0.0, np.inf),
+        "silhouette": (-1.0, 1.0),
+    }
+    models = {"small_conv": "SmallConvNet", "resnet": "ResNet", "mlp": "MLP", "lenet": "LeNet"}
+    model = frame["network.model"].replace(models)
     return over_seeds(
-        frame.assign(network=frame["network.model"] + " " + frame["network.loss"].map(style.name)), "network", columns
+        frame.assign(network=model + ", " + frame["network.loss"].map(style.name)),
+        "network",
+        list(limits),
+        limits=limits,
     )
 
 

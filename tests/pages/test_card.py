@@ -89,3 +89,8 @@ def test_the_experiment_is_counted_from_its_records() -> None:
 
 def test_an_experiment_without_networks_counts_its_runs() -> None:
     assert experiment(at_every_scale("density")).data.splitlines()[0].endswith("runs on mnist5k.")
+    assert (
+        experiment(at_every_scale("cost"))
+        .data.splitlines()[0]
+        .endswith("6 runs on random numbers, without a data set.")
+    )

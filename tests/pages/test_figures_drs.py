@@ -94,6 +94,16 @@ def test_every_variant_of_the_experiment_is_in_one_of_the_groups() -> None:
     assert {name for names in drs.ABLATIONS.values() for name in names} == set(variants())
 
 
+def test_every_variant_has_a_name_of_its_own_and_a_meaning() -> None:
+    assert set(drs.VARIANTS) == set(variants())
+    names, meanings = zip(*drs.VARIANTS.values())
+    assert len(set(names)) == len(names)
+    assert all(meanings)
+    assert {name: drs.named(name) for name in ("ce", "adversarial", "gce", "mine")} == {
+        "ce": "CE", "adversarial": "adversarial training", "gce": "GCE", "mine": "mine",
+    }  # fmt: skip
+
+
 def test_ablations_draw_mean_interval_and_seeds() -> None:
     rows = [("ce", 0.1), ("ce", 0.3), ("drs", 0.5), ("std", NAN)]
     frame = pd.DataFrame(rows, columns=["variant", "worst_area"])
@@ -111,6 +121,9 @@ def test_ablations_draw_mean_interval_and_seeds() -> None:
     assert (second["variant"], second["area under the worst case"], second["seeds"]) == ("DRS", 0.5, (0.5,))
     (axes,) = made.figure.axes  # the other group was not run
     assert [label.get_text() for label in axes.get_yticklabels()] == ["CE", "DRS"]
+    other = drs.ablations(frame.assign(variant="top-3"), {"form": ("top-3",)})
+    assert [label.get_text() for label in other.figure.axes[0].get_yticklabels()] == ["DRS, top 3"]
+    assert other.frame["variant"].tolist() == ["DRS, top 3"]
     drawn = [np.asarray(line.get_xdata(), dtype=float) for line in axes.get_lines()]
     references, interval, seeds, mean = drawn[:2], drawn[2], drawn[3], drawn[4]
     assert [reference[0] for reference in references] == pytest.approx([0.2, 0.5])

@@ -15,7 +15,14 @@ from drs.pages import tables
 from drs.pages.chapter import headline, provenance, sentence, table, verdict
 from drs.pages.claims import interval
 from drs.pages.front import BEGIN, END, fill
-from drs.pages.tables import correlation_table, detection_comparison, failed_trainings, over_seeds
+from drs.pages.tables import (
+    correlation_table,
+    detection_comparison,
+    failed_trainings,
+    over_seeds,
+    rises_again,
+    share_of_step,
+)
 from drs.study import claims
 from drs.study.claims.base import Claim, Finding, Judgement
 from drs.study.records import Record, Run
@@ -71,11 +78,33 @@ def test_over_seeds() -> None:
     assert over_seeds(frame.assign(diverged=1.0), "variant", ["x"]).loc["c", "x"] == "diverged"
 
 
+def test_over_seeds_cuts_intervals_to_what_is_possible() -> None:
+    frame = pd.DataFrame({"variant": ["b"] * 3, "x": [1.0, 2.0, 3.0], "y": [1.0, 2.0, 3.0]})  # 2 with 2.484 around it
+    found = over_seeds(frame, "variant", ["x", "y"], limits={"x": (0.0, 4.0)})
+    assert list(found.loc["b"]) == ["2.000 [0.000, 4.000]", "2.000 ± 2.484", "3"]
+    assert over_seeds(frame, "variant", ["x"], limits={"x": (-9.0, 9.0)}).loc["b", "x"] == "2.000 [-0.484, 4.484]"
+
+
 def test_failed_trainings_are_named_and_counted() -> None:
     frame = pd.DataFrame({"variant": ["a", "a", "b", "b", "c"], "accuracy": [0.9, 0.1, np.nan, np.nan, 0.9]})
     assert failed_trainings(frame.drop(index=1), 0.1) == "Every training of every variant learnt something."
     assert failed_trainings(frame.assign(diverged=[np.nan, np.nan, 1, 1, np.nan]), 0.1) == (
-        "Trainings that failed, of the seeds of each variant; diverged: `b` (2 of 2); ended near chance: `a` (1 of 2)."
+        "Trainings that failed, in brackets how many of the seeds. Diverged: b (2 of 2). Ended near chance: a (1 of 2)."
+    )
+    assert ": DRS, b = 64 (1 of 1)." in failed_trainings(
+        pd.DataFrame({"variant": ["weight-64"], "accuracy": [np.nan], "diverged": [1.0]}), 0.1
+    )
+
+
+def test_the_largest_rise_of_each_curve_is_named() -> None:
+    frame = pd.DataFrame({"network.loss": ["ce", "drs"], "pgd@0.05": [0.3, 0.5], "pgd@0.1": [0.1, 0.4]})
+    assert rises_again(frame) == (
+        "**Does a curve rise again?** None does here: more budget never left more images right."
+    )
+    rising = pd.concat([frame, pd.DataFrame({"pgd@0.2": [0.125, 0.4], "pgd@0.3": [0.25, 0.0]})], axis=1)
+    assert rises_again(rising) == (
+        "**Does a curve rise again?** Yes: the CE network is right on 10.0% of the images at epsilon 0.1 and on 25.0% "
+        "at 0.3."
     )
 
 
@@ -221,8 +250,14 @@ def test_by_loss_is_over_the_seeds_of_the_first_architecture_and_of_the_columns_
 
 def test_the_tables_of_the_detection_chapters_take_their_columns_in_order() -> None:
     table = tables.clean_error(DETECTION)
-    assert rows(table)["small_conv CE"] == ["20.000", "1.000", "0.100", "2.000", "0.300", "2"]
-    assert rows(table)["resnet CE"][0] == "100.000"
+    assert rows(table)["SmallConvNet, CE"] == ["20.000", "1.000", "0.100", "2.000", "0.300", "2"]
+    assert rows(table)["ResNet, CE"][0] == "100.000"
+    three = pd.concat([DETECTION.iloc[:2], DETECTION.iloc[:1].assign(error_percent=20.0, silhouette=0.3)])
+    # means 20 and 0.3, t(2, 0.975) = 4.303 times 10 and 0.1 over the root of 3
+    assert rows(tables.clean_error(three))["SmallConvNet, CE"][::4] == [
+        "20.000 [0.000, 44.841]",
+        "0.300 [0.052, 0.548]",
+    ]
     assert rows(tables.detection(DETECTION, "auc_all")) == {"CE": ["0.700", "2"], "RCE": ["0.900", "1"]}
     assert rows(tables.rejected(DETECTION))["CE"] == ["0.060", "0.600", "2"]
     table = tables.bandwidths(DETECTION)
@@ -249,11 +284,42 @@ def test_false_classes_stand_next_to_the_mean_auc_of_the_attacks_that_all_networ
 
 
 def test_the_tables_of_variants_take_every_budget_in_order() -> None:
-    numbers = {"accuracy": 0.9, "worst@0": 0.9, "worst@0.1": 0.2, "worst@0.05": 0.4, "worst_area": 0.3}
-    numbers |= {"std_logits_mean": 2.0, "calibration_error": 0.1}
-    table = tables.losses(pd.DataFrame([{"variant": "std", **numbers}]))
+    numbers = {"accuracy": 0.9, "worst@0": 0.9, "worst@0.1": 0.2, "worst@0.05": 0.4, "worst@0.01": 0.8}
+    numbers |= {"worst_area": 0.3, "std_logits_mean": 2.0, "calibration_error": 0.1}
+    frame = pd.DataFrame([{"variant": "std", **numbers}, {"variant": "ce", **numbers, "accuracy": 0.7}])
+    table = tables.losses(frame, ("ce", "drs", "std"))
     assert list(table.columns)[:4] == ["accuracy", "worst@0.05", "worst@0.1", "worst_area"]
-    assert rows(table)["std"] == ["0.900", "0.400", "0.200", "0.300", "2.000", "0.100", "1"]
+    assert rows(table) == {
+        "CE": ["0.700", "0.400", "0.200", "0.300", "2.000", "0.100"],
+        "DRS, std": ["0.900", "0.400", "0.200", "0.300", "2.000", "0.100"],
+    }
+    told = rows(tables.losses(frame, ("std",), meanings=True))
+    assert told == {
+        "DRS, std": [
+            "restrains the standard deviation in place of the sum of squares", "0.900", "0.400", "0.200", "0.300",
+            "2.000",
+        ]
+    }  # fmt: skip
+    lost = pd.DataFrame([{"variant": "weight-64", "worst@0.1": np.nan}, {"variant": "ce", "worst@0.1": 0.5}])
+    every = tables.budgets(pd.concat([frame, lost]))
+    assert list(every.columns) == ["0.01", "0.05", "0.1"]
+    assert rows(every) == {
+        "DRS, std": ["0.800", "0.400", "0.200"],
+        "CE": ["0.800", "0.400", "0.350"],
+        "DRS, b = 64": ["diverged"] * 3,
+    }
+
+
+def test_accuracies_of_losses_have_intervals_between_nought_and_one() -> None:
+    frame = pd.DataFrame({"variant": "ce", "accuracy": [0.9, 0.95, 1.0], "std_logits_mean": [0.0, 1.0, 2.0]})
+    frame["worst_area"] = [0.0, 0.1, 0.2]
+    # t(2, 0.975) = 4.303 times 0.05, 0.1 and 1 over the root of 3
+    assert rows(tables.losses(frame, ("ce",)))["CE"] == [
+        *("0.950 [0.826, 1.000]", "0.100 [0.000, 0.348]", "1.000 [0.000, 3.484]")
+    ]
+
+
+def test_the_numbers_of_the_stress_chapter_take_every_budget_in_order() -> None:
     stress = {"clean": 0.9, "strong_worst@0.1": 0.1, "strong_worst@0.03": 0.5}
     stress |= {"gradient_norm_median": 0.25, "ddn_median": 1.5}
     assert rows(tables.worst_cases(pd.DataFrame([{"variant": "ce", **stress}])))["ce"] == [
@@ -289,3 +355,15 @@ def test_the_table_of_cost_says_what_was_not_run() -> None:
         "(8, 2, 32000)": ["10", "15.5", "1.500 [1.250, 2.000]", "not run", "1.000"],
         "ResNet step": ["10", "15.5", "1.500 [1.250, 2.000]", "123", "1.000"],
     }
+
+
+def test_the_share_of_the_loss_predicts_the_step() -> None:
+    numbers = {"ce_milliseconds": 0.5, "drs_ratio": 3.0, "drs_ratio_low": 2.5, "drs_ratio_high": 3.5}
+    loss = {"kind": "loss", "batch": 128, "tokens": 1, "classes": 10, **numbers}
+    step = {"kind": "training", "model": "small_conv", "batch": 128, **numbers, "ce_milliseconds": 20.0}
+    step |= {"drs_ratio": 1.0625, "drs_ratio_low": 1.0, "drs_ratio_high": 1.125}
+    assert share_of_step(pd.DataFrame([loss | {"classes": 100, "drs_ratio": 9.0}, loss, step])) == (
+        "**Prediction and measurement.** The loss alone takes 3.00 times as long; in a SmallConvNet step "
+        "cross-entropy takes 2.50% of the time, so the formula predicts 1.050; measured are 1.062 [1.000, 1.125]."
+    )
+    assert share_of_step(pd.DataFrame([loss])) == "A step, or the loss alone at its shape, was not timed here."

@@ -13,7 +13,17 @@ from drs.pages.figures.figured import Figured, each, interval
 from drs.study.metrics import column, columns, label
 from drs.study.records import Record
 
-__all__ = ["ABLATIONS", "ablations", "curve", "epsilons", "false_class_shift", "one_image", "under"]
+__all__ = [
+    "ABLATIONS",
+    "VARIANTS",
+    "ablations",
+    "curve",
+    "epsilons",
+    "false_class_shift",
+    "named",
+    "one_image",
+    "under",
+]
 
 ABLATIONS = {
     "losses": ("ce", "drs", "label-smoothing", "confidence-penalty", "logit-squeezing", "rce", "adversarial"),
@@ -26,6 +36,49 @@ ABLATIONS = {
     "architecture": ("ce", "drs", "mlp-ce", "mlp-drs", "resnet-ce", "resnet-drs"),
 }
 """Variants of the losses experiment by the question they answer."""
+
+_MANY = "the same images in larger batches, so fewer updates"
+_FEW = "the same images in smaller batches, so more updates"
+VARIANTS = {
+    "ce": ("CE", "cross-entropy alone"),
+    "drs": ("DRS", "the loss of the paper, at b = 0.64"),
+    "weight-0.0064": ("DRS, b = 0.0064", "the weight"),
+    "weight-0.064": ("DRS, b = 0.064", "the weight"),
+    "weight-6.4": ("DRS, b = 6.4", "the weight"),
+    "weight-64": ("DRS, b = 64", "the weight"),
+    "probabilities": ("DRS, probabilities", "restrains the softmax values in place of the logits"),
+    "probabilities-64": ("DRS, probabilities, b = 64", "the same at a hundred times the weight"),
+    "std": ("DRS, std", "restrains the standard deviation in place of the sum of squares"),
+    "mean-over-c": ("DRS, second version", "the authors' second version: the true class enters the mean as a zero"),
+    "top-3": ("DRS, top 3", "restrains only the three largest false logits"),
+    "only-correct": ("DRS, only correct", "leaves out images that are misclassified at that step"),
+    "warm-up": ("DRS, warm-up", "lets the weight grow from zero"),
+    "ce-batch-32": ("CE, batch 32", _FEW),
+    "mean-batch-32": ("DRS, batch 32", _FEW + "; our mean over the batch"),
+    "sum-batch-32": ("DRS, batch 32, sum", _FEW + "; the published sum over the batch"),
+    "ce-batch-512": ("CE, batch 512", _MANY),
+    "mean-batch-512": ("DRS, batch 512", _MANY + "; our mean over the batch"),
+    "sum-batch-512": ("DRS, batch 512, sum", _MANY + "; the published sum over the batch"),
+    "label-smoothing": ("label smoothing", "a target of 0.9 for the true class and the rest for all"),
+    "confidence-penalty": ("confidence penalty", "rewards the entropy of the softmax"),
+    "logit-squeezing": ("logit squeezing", "presses all logits towards zero"),
+    "rce": ("RCE", "the loss of the other paper"),
+    "adversarial": ("adversarial training", "cross-entropy on attacked images"),
+    "mlp-ce": ("MLP, CE", "the architecture"),
+    "mlp-drs": ("MLP, DRS", "the architecture"),
+    "resnet-ce": ("ResNet, CE", "the architecture"),
+    "resnet-drs": ("ResNet, DRS", "the architecture"),
+}
+"""What the text calls each variant of the losses experiment, and what it changes."""
+
+
+def named(variant: str) -> str:
+    """A variant of the losses experiment as the text calls it; any other by its own name.
+
+    >>> named("top-3"), named("something else")
+    ('DRS, top 3', 'something else')
+    """
+    return VARIANTS[variant][0] if variant in VARIANTS else style.name(variant)
 
 
 def epsilons(frame: pd.DataFrame, attack: str) -> list[float]:
@@ -177,7 +230,7 @@ def ablations(frame: pd.DataFrame, groups: Mapping[str, Sequence[str]], metric: 
                 axes.plot(ends, [height, height], color=colour, linewidth=2, solid_capstyle="butt")
             axes.plot(row["seeds"], [height] * len(row["seeds"]), ".", color=colour, markersize=4, alpha=0.6)
             axes.plot([row[number]], [height], "o", color=colour, markersize=6)
-        names = [style.name(name) for name in rows["variant"]]
+        names = [named(name) for name in rows["variant"]]
         axes.set_yticks(range(len(names)), names, fontsize=8)
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.set_title(group, fontsize=9, loc="left")
@@ -186,5 +239,5 @@ def ablations(frame: pd.DataFrame, groups: Mapping[str, Sequence[str]], metric: 
     low, high = every.min(), every.max()
     panels[-1].set_xlim(min(0.0, low), high + 0.1 * (high - low) + 0.02)
     panels[-1].set_xlabel(number)
-    drawn["variant"] = drawn["variant"].map(style.name)
+    drawn["variant"] = drawn["variant"].map(named)
     return Figured(figure=figure, frame=drawn, places=("variant",), panel=("group",))
