@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from drs.pages import markdown
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from IPython.display import Markdown
 
-__all__ = ["counterpart", "headline", "parameters", "prose", "provenance", "sentence", "setup", "table", "verdict"]
+__all__ = ["counterpart", "folded", "parameters", "prose", "provenance", "sentence", "setup", "table", "verdict"]
 
 
 def setup() -> None:
@@ -92,28 +92,17 @@ def verdict(*claim_ids: str, profile: str = "quick") -> Markdown:
     return prose("\n\n".join(parts))
 
 
-def headline(claim_id: str, sentences: Mapping[str, str], *, profile: str = "quick") -> Markdown:
-    """A page's first sentence, chosen by a verdict, with the number it rests on.
-
-    Args:
-        claim_id: The claim that decides.
-        sentences: A sentence for each verdict that the claim's rule can give.
-        profile: Whose records decide; ``smoke`` decides nothing.
-    """
-    found = finding(claim_id, profile)
-    if get_profile(profile).scratch or found.judgement.verdict == "no records":
-        return prose(f"Under `{profile}` no verdict is given on claim {claim_id}.")
-    if found.judgement.verdict == "not tested":
-        return prose(f"**Claim {claim_id} is not tested under `{profile}`:** {found.judgement.detail}.")
-    number = f"{found.claim.quantity}: {interval(found.judgement)} (`{found.profile}`, {found.dataset})"
-    return prose(f"**{sentences[found.judgement.verdict]}** {number[0].upper()}{number[1:]}.")
-
-
 def table(frame: pd.DataFrame, caption: str = "") -> Markdown:
     """A data frame as a table with its index; columns that are metrics get their labels."""
     columns = ["", *(label(str(column)) for column in frame.columns)]
     lines = markdown.table(columns, frame.itertuples(name=None))
     return prose(f"*{caption}*\n\n{lines}" if caption else lines)
+
+
+def folded(summary: str, *parts: Markdown) -> Markdown:
+    """Parts of a page behind a line that opens them."""
+    inside = "\n\n".join(str(part.data) for part in parts)
+    return prose(f"<details><summary>{summary}</summary>\n\n{inside}\n\n</details>")
 
 
 def provenance(records: Iterable[Record], profile: str) -> Markdown:

@@ -12,7 +12,7 @@ import pytest
 from drs.errors import UsageError
 from drs.pages import chapter as notebook
 from drs.pages import tables
-from drs.pages.chapter import headline, provenance, sentence, table, verdict
+from drs.pages.chapter import folded, prose, provenance, sentence, table, verdict
 from drs.pages.claims import interval
 from drs.pages.front import BEGIN, END, fill
 from drs.pages.tables import correlation_table, detection_comparison, failed_trainings, over_seeds
@@ -67,6 +67,9 @@ def test_over_seeds() -> None:
     assert over_seeds(frame.tail(3).assign(variant="e", x=[1.0, 2.0, np.nan]), "variant", ["x"]).loc["e", "x"] == (
         "1.500 (2 of 3)"  # an interval of two numbers would span everything
     )
+    within = over_seeds(frame.assign(y=[0.5, 0.5, 0.5, 0.25, np.nan]), "variant", ["x", "y"], within=(0.0, 4.0))
+    assert list(within.loc["b"]) == ["2.000 [0.000, 4.000]", "0.500 at each seed", "3"]  # 2.000 ± 2.484 is cut
+    assert list(within.loc["a"]) == ["5.000", "0.250", "1"]
     assert over_seeds(frame.assign(x=1.23e-4), "variant", ["x"]).loc["a", "x"] == "0.00012"
     assert over_seeds(frame.assign(diverged=1.0), "variant", ["x"]).loc["c", "x"] == "diverged"
 
@@ -139,19 +142,9 @@ def test_a_verdict_says_when_its_rule_was_fixed(monkeypatch: pytest.MonkeyPatch)
     assert verdict("A3", profile="smoke").data.endswith("\n\n**When the rule was fixed.** No records yet.")
 
 
-def test_headline_follows_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
-    sentences = {"reproduced": "It holds.", "undecided": "It is open.", "not reproduced": "It falls."}
-
-    def text(judged: Judgement, profile: str = "quick") -> str:
-        monkeypatch.setattr(notebook, "finding", lambda claim_id, profile: _claim(judged))
-        return str(headline("X1", sentences, profile=profile).data)
-
-    fallen = Judgement("not reproduced", 0.9, 0.8, 1.0, 3, "")
-    assert text(fallen) == "**It falls.** Quantity: 0.9 [0.8, 1] (`quick`, mnist5k)."
-    assert text(Judgement("reproduced", 0.01, 0.0, 0.02, 3, "")).startswith("**It holds.**")
-    assert text(fallen, "smoke") == "Under `smoke` no verdict is given on claim X1."
-    nothing = Judgement("no records", np.nan, np.nan, np.nan, 0, "")
-    assert text(nothing) == "Under `quick` no verdict is given on claim X1."
+def test_what_is_folded_keeps_its_parts_in_order() -> None:
+    text = folded("All numbers", prose("one"), prose("| two |")).data
+    assert text == "<details><summary>All numbers</summary>\n\none\n\n| two |\n\n</details>"
 
 
 def _record(seed: int, **metrics: float) -> Record:
@@ -226,11 +219,12 @@ def test_the_tables_of_the_detection_chapters_take_their_columns_in_order() -> N
     assert rows(tables.detection(DETECTION, "auc_all")) == {"CE": ["0.700", "2"], "RCE": ["0.900", "1"]}
     assert rows(tables.rejected(DETECTION))["CE"] == ["0.060", "0.600", "2"]
     table = tables.bandwidths(DETECTION)
-    assert list(table.columns) == ["bandwidth_auc@0.1", "bandwidth_auc@10", "seeds"]
+    assert list(table.columns) == ["times 0.1", "times 10", "seeds"]
     assert rows(table)["RCE"] == ["0.500", "0.700", "1"]
-    table = tables.transfer(DETECTION)
-    assert list(table.columns) == ["transfer.ce", "transfer_auc.ce", "transfer_clean.rce", "seeds"]
-    assert rows(table)["CE"] == ["0.300", "0.600", "0.020", "2"]
+    table = tables.transfer(DETECTION, "ce")
+    assert list(table.columns) == ["wrong on examples", "AUC", "seeds"]
+    assert rows(table)["CE"] == ["0.300", "0.600", "2"]
+    assert rows(tables.transfer(DETECTION, "rce"))["CE"] == ["0.020", "2"]
 
 
 def test_false_classes_stand_next_to_the_mean_auc_of_the_attacks_that_all_networks_have() -> None:
@@ -256,7 +250,7 @@ def test_the_tables_of_variants_take_every_budget_in_order() -> None:
     assert rows(table)["std"] == ["0.900", "0.400", "0.200", "0.300", "2.000", "0.100", "1"]
     stress = {"clean": 0.9, "strong_worst@0.1": 0.1, "strong_worst@0.03": 0.5}
     stress |= {"gradient_norm_median": 0.25, "ddn_median": 1.5}
-    assert rows(tables.worst_cases(pd.DataFrame([{"variant": "ce", **stress}])))["ce"] == [
+    assert rows(tables.worst_cases(pd.DataFrame([{"variant": "ce", **stress}])))["CE"] == [
         *("0.900", "0.500", "0.100", "0.250", "1.500", "1")
     ]
 
@@ -275,9 +269,11 @@ def test_the_table_of_alarms_counts_networks() -> None:
     frame["zero_gradient_share"] = 0.0
     table = tables.alarms(frame, ["large budget survives", "not monotone", "zero gradients"])
     assert list(table.columns) == ["CE", "DRS"]
-    assert list(table.index) == ["large budget survives", "zero gradients", "no alarm at all"]  # no curve was measured
-    assert table["CE"].tolist() == ["**1 of 2**", "0 of 2", "1 of 2"]
-    assert table["DRS"].tolist() == ["0 of 1", "0 of 1", "1 of 1"]
+    assert list(table.index) == ["large budget survives", "no alarm at all"]
+    assert table["CE"].tolist() == ["**1 of 2**", "1 of 2"]
+    assert table["DRS"].tolist() == ["none", "1 of 1"]
+    names = ["large budget survives", "not monotone", "zero gradients"]
+    assert tables.silent(frame, names) == ["zero gradients"]  # no curve was measured
 
 
 def test_the_table_of_cost_says_what_was_not_run() -> None:
