@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from drs.errors import UsageError
 from drs.evaluation.alarms import alarms as judged
 from drs.evaluation.alarms import fired
 from drs.pages.figures import style
@@ -106,6 +107,7 @@ def over_seeds(
         columns: What is averaged.
         within: The least and the largest value that a number can have. With it, the interval is written by its ends,
             cut there, and numbers that are the same at every seed say so, as a t interval of no width would mislead.
+            A metric that is a share is cut at 1 in any case.
     """
     table = {}
     for value in dict.fromkeys(frame[by]):
@@ -123,13 +125,22 @@ def over_seeds(
             if len(values) >= 3 and within is None:
                 cells[column] += f" ± {(interval.high - interval.low) / 2:{digits}}"
             elif len(values) >= 3 and within is not None:
-                low, high = max(within[0], interval.low), min(within[1], interval.high)
+                highest = min(within[1], 1.0) if _is_share(column) else within[1]
+                low, high = max(within[0], interval.low), min(highest, interval.high)
                 same = bool((values == values[0]).all())
                 cells[column] += " at each seed" if same else f" [{low:{digits}}, {high:{digits}}]"
             if len(values) < len(rows):
                 cells[column] += f" ({len(values)} of {len(rows)})"
         table[value] = cells | {"seeds": str(len(rows))}
     return pd.DataFrame.from_dict(table, orient="index")
+
+
+def _is_share(column: str) -> bool:
+    """Whether a column is a metric that is a share of images or an AUC."""
+    try:
+        return metrics.Metric.parse(column).kind.unit == "share"
+    except UsageError:
+        return False
 
 
 def failed_trainings(frame: pd.DataFrame, chance: float) -> str:

@@ -70,6 +70,9 @@ def test_over_seeds() -> None:
     within = over_seeds(frame.assign(y=[0.5, 0.5, 0.5, 0.25, np.nan]), "variant", ["x", "y"], within=(0.0, 4.0))
     assert list(within.loc["b"]) == ["2.000 [0.000, 4.000]", "0.500 at each seed", "3"]  # 2.000 ± 2.484 is cut
     assert list(within.loc["a"]) == ["5.000", "0.250", "1"]
+    shares = frame.assign(accuracy=[0.9, 1.0, 0.95, 1.0, 1.0])
+    found = over_seeds(shares, "variant", ["accuracy"], within=(0.0, np.inf))
+    assert found.loc["b", "accuracy"] == "0.950 [0.826, 1.000]"  # t(2, 0.975) = 4.303 times 0.05 / sqrt(3)
     assert over_seeds(frame.assign(x=1.23e-4), "variant", ["x"]).loc["a", "x"] == "0.00012"
     assert over_seeds(frame.assign(diverged=1.0), "variant", ["x"]).loc["c", "x"] == "diverged"
 
