@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from drs.pages import markdown
@@ -23,18 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from IPython.display import Markdown
 
-__all__ = [
-    "counterpart",
-    "folded",
-    "headline",
-    "parameters",
-    "prose",
-    "provenance",
-    "sentence",
-    "setup",
-    "table",
-    "verdict",
-]
+__all__ = ["counterpart", "folded", "parameters", "prose", "provenance", "sentence", "setup", "table", "verdict"]
 
 
 def setup() -> None:
@@ -101,23 +90,6 @@ def verdict(*claim_ids: str, profile: str = "quick") -> Markdown:
         lines += ["", f"**When the rule was fixed.** {when[0].upper()}{when[1:].removesuffix('.')}."]
         parts.append("\n".join(lines))
     return prose("\n\n".join(parts))
-
-
-def headline(claim_id: str, sentences: Mapping[str, str], *, profile: str = "quick") -> Markdown:
-    """A page's first sentence, chosen by a verdict, with the number it rests on.
-
-    Args:
-        claim_id: The claim that decides.
-        sentences: A sentence for each verdict that the claim's rule can give.
-        profile: Whose records decide; ``smoke`` decides nothing.
-    """
-    found = finding(claim_id, profile)
-    if get_profile(profile).scratch or found.judgement.verdict == "no records":
-        return prose(f"Under `{profile}` no verdict is given on claim {claim_id}.")
-    if found.judgement.verdict == "not tested":
-        return prose(f"**Claim {claim_id} is not tested under `{profile}`:** {found.judgement.detail}.")
-    number = f"{found.claim.quantity}: {interval(found.judgement)} (`{found.profile}`, {found.dataset})"
-    return prose(f"**{sentences[found.judgement.verdict]}** {number[0].upper()}{number[1:]}.")
 
 
 def table(frame: pd.DataFrame, caption: str = "") -> Markdown:

@@ -19,11 +19,12 @@ from drs.pages.found import deciding_frame, five, scale, tally
 from drs.pages.listing import as_json, as_tables, by_source, heading, seeds_table, threshold
 from drs.pages.markdown import table
 from drs.pages.report import FRAGMENTS
+from drs.pages.tables import benchmarks
 from drs.paths import project_root
 from drs.study.claims import Finding, verdicts
 from drs.study.claims.base import SHOWN, main_architecture
 
-__all__ = ["BEGIN", "END", "alarm_table", "fill", "forest_rows", "pictures", "texts", "write"]
+__all__ = ["BEGIN", "END", "alarm_table", "benchmark_table", "fill", "forest_rows", "pictures", "texts", "write"]
 
 BEGIN, END = "<!-- claims:begin -->", "<!-- claims:end -->"
 
@@ -47,6 +48,12 @@ def alarm_table() -> str:
     return table(["alarm", "what it means", "what to do next"], rows)
 
 
+def benchmark_table() -> str:
+    """Every committed ratio of speed, ours over another library's, as Markdown."""
+    found = benchmarks()
+    return table(["what is measured", *found.columns], found.itertuples(name=None))
+
+
 def texts() -> dict[str, str]:
     """What README.md and the files of book/_generated hold, by path from the repository's root.
 
@@ -58,6 +65,7 @@ def texts() -> dict[str, str]:
     counted = f"When the rules were fixed, computed from git by `drs claims --history`: {when_fixed(found)}."
     generated = {
         "alarms.md": alarm_table() + "\n",
+        "benchmarks.md": benchmark_table() + "\n",
         "contests.md": contest_page() + "\n",
         "claims.md": f"{as_tables(found)}\n\n{counted}\n",
         "seeds.md": seeds_table(found) + "\n",

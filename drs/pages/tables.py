@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from drs.errors import UsageError
 from drs.evaluation.alarms import alarms as judged
 from drs.evaluation.alarms import fired
 from drs.pages.figures import style
@@ -42,6 +43,7 @@ __all__ = [
     "rejected",
     "rises_again",
     "share_of_step",
+    "silent",
     "transfer",
     "within_networks",
     "worst_cases",
@@ -50,7 +52,7 @@ __all__ = [
 TABLED = (0.02, 0.05, 0.1)
 """Budgets of the table of losses."""
 SHARE = (0.0, 1.0)
-"""Where an accuracy, an area under accuracy or a calibration error can lie."""
+"""Where an accuracy, an area under accuracy, an AUC or a calibration error can lie."""
 
 
 def correlation_table(
@@ -100,7 +102,11 @@ def correlation_table(
 
 
 def over_seeds(
-    frame: pd.DataFrame, by: str, columns: Sequence[str], *, limits: Mapping[str, tuple[float, float]] | None = None
+    frame: pd.DataFrame,
+    by: str,
+    columns: Sequence[str],
+    *,
+    within: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None,
 ) -> pd.DataFrame:
     """Mean and 95% t interval over seeds as text, one row per value of ``by`` in the order it first appears.
 
@@ -111,11 +117,11 @@ def over_seeds(
         frame: One row per network.
         by: The column whose values are the rows.
         columns: The numbers.
-        limits: The least and the largest value that a column can have. Its interval is then written by its two ends,
-            cut to these, in place of half its width.
+        within: The least and the largest value that a number can have, for all columns or for some by name. The
+            interval is then written by its ends, cut there, in place of half its width, and numbers that are the same
+            at every seed say so, as a t interval of no width would mislead. A share is cut at 1 in any case.
     """
     table = {}
-    limits = limits or {}
     for value in dict.fromkeys(frame[by]):
         rows = frame[frame[by] == value]
         cells = {}
@@ -128,15 +134,26 @@ def over_seeds(
             interval = mean_interval(values)
             digits = ".2g" if 0 < abs(interval.mean) < 0.001 else ".3f"
             cells[column] = f"{interval.mean:{digits}}"
-            if len(values) >= 3 and column in limits:
-                low, high = np.clip((interval.low, interval.high), *limits[column])
-                cells[column] += f" [{low:{digits}}, {high:{digits}}]"
-            elif len(values) >= 3:
+            limits = within.get(column) if isinstance(within, Mapping) else within
+            if len(values) >= 3 and limits is None:
                 cells[column] += f" ± {(interval.high - interval.low) / 2:{digits}}"
+            elif len(values) >= 3 and limits is not None:
+                highest = min(limits[1], 1.0) if _is_share(column) else limits[1]
+                low, high = max(limits[0], interval.low), min(highest, interval.high)
+                same = bool((values == values[0]).all())
+                cells[column] += " at each seed" if same else f" [{low:{digits}}, {high:{digits}}]"
             if len(values) < len(rows):
                 cells[column] += f" ({len(values)} of {len(rows)})"
         table[value] = cells | {"seeds": str(len(rows))}
     return pd.DataFrame.from_dict(table, orient="index")
+
+
+def _is_share(column: str) -> bool:
+    """Whether a column is a metric that is a share of images or an AUC."""
+    try:
+        return metrics.Metric.parse(column).kind.unit == "share"
+    except UsageError:
+        return False
 
 
 def failed_trainings(frame: pd.DataFrame, chance: float) -> str:
@@ -193,11 +210,11 @@ def benchmarks() -> pd.DataFrame:
     return table.set_index("ours")
 
 
-def by_loss(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+def by_loss(frame: pd.DataFrame, columns: Sequence[str], *, within: tuple[float, float] | None = None) -> pd.DataFrame:
     """:func:`over_seeds` of the networks of the grid's first architecture, one row per loss, without the columns that
     the frame does not have."""
     rows = main_architecture(frame)
-    table = over_seeds(rows, "network.loss", [column for column in columns if column in rows])
+    table = over_seeds(rows, "network.loss", [column for column in columns if column in rows], within=within)
     return table.rename(index=style.name)
 
 
@@ -224,7 +241,7 @@ def losses(frame: pd.DataFrame, variants: Sequence[str], *, meanings: bool = Fal
     shown = ["accuracy", *worst, "worst_area", "std_logits_mean", *([] if meanings else ["calibration_error"])]
     shown = [name for name in shown if name in frame]
     limits = dict.fromkeys(shown, SHARE) | {"std_logits_mean": (0.0, np.inf)}
-    table = over_seeds(rows, "variant", shown, limits=limits)[shown]
+    table = over_seeds(rows, "variant", shown, within=limits)[shown]
     if meanings:
         table.insert(0, "what it changes", [VARIANTS[name][1] for name in present])
     return table.rename(index=named)
@@ -240,22 +257,31 @@ def budgets(frame: pd.DataFrame) -> pd.DataFrame:
 def worst_cases(frame: pd.DataFrame) -> pd.DataFrame:
     """Every variant of the experiment ``stress`` over its seeds: accuracy, worst cases, gradients, distance."""
     worst = list(metrics.columns(frame, "strong_worst"))
-    return over_seeds(frame, "variant", ["clean", *worst, "gradient_norm_median", "ddn_median"])
+    columns = ["clean", *worst, "gradient_norm_median", "ddn_median"]
+    return over_seeds(frame, "variant", columns, within=(0.0, np.inf)).rename(index=style.name)
+
+
+def silent(frame: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    """The alarms whose numbers were measured on some network of a frame and that fired on none."""
+    rows_of = [measured(alarm_metrics(row)) for row in frame.to_dict("records")]
+    looked_at = {alarm.name for one in rows_of for alarm in judged(one)}
+    heard = {name for one in rows_of for name in fired(one)}
+    return [name for name in names if name in looked_at - heard]
 
 
 def alarms(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     """On how many of a variant's networks each alarm fired, one row per alarm, one column per variant.
 
-    An alarm whose numbers were measured on no network has no row.
+    An alarm that fired on no network has no row: :func:`silent` names those that could have.
     """
     rows_of = [measured(alarm_metrics(row)) for row in frame.to_dict("records")]
-    looked_at = {alarm.name for one in rows_of for alarm in judged(one)}
-    names = [name for name in names if name in looked_at]
+    anywhere = {name for one in rows_of for name in fired(one)}
+    names = [name for name in names if name in anywhere]
     table: dict[str, dict[str, str]] = {}
     for variant, rows in each(frame, "variant"):
         heard = [fired(measured(alarm_metrics(row))) for row in rows.to_dict("records")]
         counts = {name: sum(name in one for one in heard) for name in names}
-        cells = {name: f"**{n} of {len(rows)}**" if n else f"0 of {len(rows)}" for name, n in counts.items()}
+        cells = {name: f"**{n} of {len(rows)}**" if n else "none" for name, n in counts.items()}
         quiet = sum(not one for one in heard)
         table[style.name(variant)] = cells | {"no alarm at all": f"{quiet} of {len(rows)}"}
     return pd.DataFrame(table)
@@ -317,30 +343,37 @@ def clean_error(frame: pd.DataFrame) -> pd.DataFrame:
         frame.assign(network=model + ", " + frame["network.loss"].map(style.name)),
         "network",
         list(limits),
-        limits=limits,
+        within=limits,
     )
 
 
 def detection(frame: pd.DataFrame, head: str) -> pd.DataFrame:
     """A number of K-density under each attack, such as ``auc_all`` or ``undetected``, one row per loss."""
-    return by_loss(frame, [f"{head}.k_density.{attack}" for attack in EVADING])
+    return by_loss(frame, [f"{head}.k_density.{attack}" for attack in EVADING], within=SHARE)
 
 
 def rejected(frame: pd.DataFrame) -> pd.DataFrame:
     """The share of clean and of attacked images that K-density rejects where it rejects 5% of clean ones, per loss."""
     clean = metrics.column("false_rejection_5", detector="k_density", attack="noise", budget=SHOWN)
-    return by_loss(frame, [clean, *(f"detection_rate_5.k_density.{attack}" for attack in EVADING)])
+    return by_loss(frame, [clean, *(f"detection_rate_5.k_density.{attack}" for attack in EVADING)], within=SHARE)
 
 
 def bandwidths(frame: pd.DataFrame) -> pd.DataFrame:
     """K-density's AUC over the factor of its bandwidth, one row per loss."""
-    return by_loss(frame, list(metrics.columns(frame, "bandwidth_auc")))
+    named = {name: f"times {metric.budget:g}" for name, metric in metrics.columns(frame, "bandwidth_auc").items()}
+    return by_loss(frame, list(named), within=SHARE).rename(columns=named)
 
 
-def transfer(frame: pd.DataFrame) -> pd.DataFrame:
-    """What examples made on each network (rows) do to the others (columns)."""
-    numbers = ("transfer_clean", "transfer", "transfer_auc", "transfer_auc_fooled")
-    return by_loss(frame, [metrics.column(number, loss=loss) for loss in ("ce", "rce", "drs") for number in numbers])
+def transfer(frame: pd.DataFrame, loss: str) -> pd.DataFrame:
+    """What examples made on each network (rows) do to a target that was trained with ``loss``."""
+    words = {
+        "transfer_clean": "wrong on clean images",
+        "transfer": "wrong on examples",
+        "transfer_auc": "AUC",
+        "transfer_auc_fooled": "AUC, fooled only",
+    }
+    named = {metrics.column(number, loss=loss): word for number, word in words.items()}
+    return by_loss(frame, list(named), within=SHARE).rename(columns=named)
 
 
 def false_classes(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:

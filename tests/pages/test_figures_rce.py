@@ -111,18 +111,27 @@ def test_roc_curves_are_over_the_pairs_that_succeeded() -> None:
     made = rce.roc_curves([record("ce", {}, **scored([1, 1, 0]))], ("bim@0.1",))
     assert made.frame["detector"].unique().tolist() == list(DETECTORS.values())
     assert set(made.frame["AUC"]) == {1.0}  # 3 and 2 lie above 0.5 and 0
-    assert set(made.frame["normal kept"]) == {1.0}
+    assert set(made.frame["normal images kept"]) == {1.0}
     (axes,) = made.figure.axes
-    assert [line.get_label() for line in axes.get_lines()] == ["confidence 1.00", "non-ME 1.00", "K-density 1.00"]
+    assert [text.get_text() for text in made.figure.legends[0].get_texts()] == ["confidence", "non-ME", "K-density"]
+    assert axes.get_xlabel() == "AUC 1.00 / 1.00 / 1.00\nattacked images kept"
+    assert axes.get_ylabel() == "CE\nnormal images kept"
     assert [line.get_linestyle() for line in axes.get_lines()] == [":", "--", "-"]
     three = rce.roc_curves([record("ce", {}, **scored([1, 1, 1]))], ("bim@0.1",))
     assert three.frame["AUC"].unique().tolist() == pytest.approx([7 / 9])  # 2.5 lies above two of the normal ones
-    line = three.frame[three.frame["detector"] == "non-ME"].set_index("attacks kept")["normal kept"]
+    line = three.frame[three.frame["detector"] == "non-ME"].set_index("attacked images kept")["normal images kept"]
     assert np.asarray(three.figure.axes[0].get_lines()[1].get_ydata()).tolist() == line.tolist()
     none = rce.roc_curves([record("ce", {}, **scored([1, 0, 0]))], ("bim@0.1",))
     assert len(none.frame) == 0
     assert none.tables() == []
     assert none.figure.axes[0].texts[0].get_text() == "no success"
+    assert none.figure.axes[0].get_xlabel() == "\nattacked images kept"
+    six = rce.roc_curves([record("ce", {}, **scored([1, 1, 1]))], ("bim@0.1",) * 6)
+    assert [axes.get_xlabel() for axes in six.figure.axes] == [
+        *["AUC 0.78 / 0.78 / 0.78"] * 3,
+        *["AUC 0.78 / 0.78 / 0.78\nattacked images kept"] * 3,
+    ]
+    assert six.figure.get_size_inches()[0] <= 7.0  # the page shrinks a wider one
 
 
 def test_auc_map_writes_the_mean() -> None:

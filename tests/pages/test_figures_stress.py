@@ -26,7 +26,7 @@ def attacked(variant: str, shift: float) -> dict[str, object]:
 def test_every_attack_is_drawn_at_its_place_with_its_interval() -> None:
     frame = pd.DataFrame([attacked("ce", 0.0), attacked("ce", 0.02), attacked("drs", 0.1)])
     assert stress.budgets_of(frame) == [0.05, 0.1]
-    made = stress.every_attack(frame)
+    made = stress.every_attack(frame, tuple(stress.ATTACKS))
     panel = made.frame[(made.frame["budget"] == "epsilon 0.1") & (made.frame["loss"] == "CE")]
     assert panel["attack"].tolist() == list(stress.ATTACKS.values())
     means = [(place + 1) / 20 + 0.01 for place in range(len(stress.ATTACKS))]
@@ -43,6 +43,19 @@ def test_every_attack_is_drawn_at_its_place_with_its_interval() -> None:
     assert ends[:, :2].ravel().tolist() == pytest.approx(panel[["from", "to"]].to_numpy().ravel().tolist())
     assert np.isnan(ends[:, 2]).all()
     assert (single.get_label(), single.get_color()) == ("DRS", style.COLOURS["drs"])  # one seed: no interval
+
+
+def test_the_figure_shows_the_telling_attacks_and_the_table_all_of_them() -> None:
+    frame = pd.DataFrame([attacked("ce", 0.0), attacked("ce", 0.02), attacked("drs", 0.1)])
+    made = stress.every_attack(frame)
+    assert list(made.frame["attack"].unique()) == [stress.ATTACKS[name] for name in stress.TELLING]
+    assert [label.get_text() for label in made.figure.axes[0].get_yticklabels()][-1] == "worst of all"
+    assert made.figure.get_size_inches()[0] <= 7.0
+    table = stress.under_each(frame, 0.1)
+    assert list(table.index) == list(stress.ATTACKS.values())
+    assert list(table.columns) == ["CE", "DRS"]
+    assert list(table.loc["FGSM"]) == ["0.06 [0.00, 0.19]", "0.15"]  # 0.06 less 0.127 is no accuracy
+    assert table.loc["worst of all", "CE"] == "0.56 [0.43, 0.69]"
 
 
 def test_convergence_and_temperature_are_drawn_against_the_numbers_in_the_names() -> None:

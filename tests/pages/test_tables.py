@@ -12,7 +12,7 @@ import pytest
 from drs.errors import UsageError
 from drs.pages import chapter as notebook
 from drs.pages import tables
-from drs.pages.chapter import headline, provenance, sentence, table, verdict
+from drs.pages.chapter import folded, prose, provenance, sentence, table, verdict
 from drs.pages.claims import interval
 from drs.pages.front import BEGIN, END, fill
 from drs.pages.tables import (
@@ -74,15 +74,21 @@ def test_over_seeds() -> None:
     assert over_seeds(frame.tail(3).assign(variant="e", x=[1.0, 2.0, np.nan]), "variant", ["x"]).loc["e", "x"] == (
         "1.500 (2 of 3)"  # an interval of two numbers would span everything
     )
+    within = over_seeds(frame.assign(y=[0.5, 0.5, 0.5, 0.25, np.nan]), "variant", ["x", "y"], within=(0.0, 4.0))
+    assert list(within.loc["b"]) == ["2.000 [0.000, 4.000]", "0.500 at each seed", "3"]  # 2.000 ± 2.484 is cut
+    assert list(within.loc["a"]) == ["5.000", "0.250", "1"]
+    shares = frame.assign(accuracy=[0.9, 1.0, 0.95, 1.0, 1.0])
+    found = over_seeds(shares, "variant", ["accuracy"], within=(0.0, np.inf))
+    assert found.loc["b", "accuracy"] == "0.950 [0.826, 1.000]"  # t(2, 0.975) = 4.303 times 0.05 / sqrt(3)
     assert over_seeds(frame.assign(x=1.23e-4), "variant", ["x"]).loc["a", "x"] == "0.00012"
     assert over_seeds(frame.assign(diverged=1.0), "variant", ["x"]).loc["c", "x"] == "diverged"
 
 
 def test_over_seeds_cuts_intervals_to_what_is_possible() -> None:
     frame = pd.DataFrame({"variant": ["b"] * 3, "x": [1.0, 2.0, 3.0], "y": [1.0, 2.0, 3.0]})  # 2 with 2.484 around it
-    found = over_seeds(frame, "variant", ["x", "y"], limits={"x": (0.0, 4.0)})
+    found = over_seeds(frame, "variant", ["x", "y"], within={"x": (0.0, 4.0)})
     assert list(found.loc["b"]) == ["2.000 [0.000, 4.000]", "2.000 ± 2.484", "3"]
-    assert over_seeds(frame, "variant", ["x"], limits={"x": (-9.0, 9.0)}).loc["b", "x"] == "2.000 [-0.484, 4.484]"
+    assert over_seeds(frame, "variant", ["x"], within={"x": (-9.0, 9.0)}).loc["b", "x"] == "2.000 [-0.484, 4.484]"
 
 
 def test_failed_trainings_are_named_and_counted() -> None:
@@ -168,19 +174,9 @@ def test_a_verdict_says_when_its_rule_was_fixed(monkeypatch: pytest.MonkeyPatch)
     assert verdict("A3", profile="smoke").data.endswith("\n\n**When the rule was fixed.** No records yet.")
 
 
-def test_headline_follows_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
-    sentences = {"reproduced": "It holds.", "undecided": "It is open.", "not reproduced": "It falls."}
-
-    def text(judged: Judgement, profile: str = "quick") -> str:
-        monkeypatch.setattr(notebook, "finding", lambda claim_id, profile: _claim(judged))
-        return str(headline("X1", sentences, profile=profile).data)
-
-    fallen = Judgement("not reproduced", 0.9, 0.8, 1.0, 3, "")
-    assert text(fallen) == "**It falls.** Quantity: 0.9 [0.8, 1] (`quick`, mnist5k)."
-    assert text(Judgement("reproduced", 0.01, 0.0, 0.02, 3, "")).startswith("**It holds.**")
-    assert text(fallen, "smoke") == "Under `smoke` no verdict is given on claim X1."
-    nothing = Judgement("no records", np.nan, np.nan, np.nan, 0, "")
-    assert text(nothing) == "Under `quick` no verdict is given on claim X1."
+def test_what_is_folded_keeps_its_parts_in_order() -> None:
+    text = folded("All numbers", prose("one"), prose("| two |")).data
+    assert text == "<details><summary>All numbers</summary>\n\none\n\n| two |\n\n</details>"
 
 
 def _record(seed: int, **metrics: float) -> Record:
@@ -261,11 +257,12 @@ def test_the_tables_of_the_detection_chapters_take_their_columns_in_order() -> N
     assert rows(tables.detection(DETECTION, "auc_all")) == {"CE": ["0.700", "2"], "RCE": ["0.900", "1"]}
     assert rows(tables.rejected(DETECTION))["CE"] == ["0.060", "0.600", "2"]
     table = tables.bandwidths(DETECTION)
-    assert list(table.columns) == ["bandwidth_auc@0.1", "bandwidth_auc@10", "seeds"]
+    assert list(table.columns) == ["times 0.1", "times 10", "seeds"]
     assert rows(table)["RCE"] == ["0.500", "0.700", "1"]
-    table = tables.transfer(DETECTION)
-    assert list(table.columns) == ["transfer.ce", "transfer_auc.ce", "transfer_clean.rce", "seeds"]
-    assert rows(table)["CE"] == ["0.300", "0.600", "0.020", "2"]
+    table = tables.transfer(DETECTION, "ce")
+    assert list(table.columns) == ["wrong on examples", "AUC", "seeds"]
+    assert rows(table)["CE"] == ["0.300", "0.600", "2"]
+    assert rows(tables.transfer(DETECTION, "rce"))["CE"] == ["0.020", "2"]
 
 
 def test_false_classes_stand_next_to_the_mean_auc_of_the_attacks_that_all_networks_have() -> None:
@@ -322,7 +319,7 @@ def test_accuracies_of_losses_have_intervals_between_nought_and_one() -> None:
 def test_the_numbers_of_the_stress_chapter_take_every_budget_in_order() -> None:
     stress = {"clean": 0.9, "strong_worst@0.1": 0.1, "strong_worst@0.03": 0.5}
     stress |= {"gradient_norm_median": 0.25, "ddn_median": 1.5}
-    assert rows(tables.worst_cases(pd.DataFrame([{"variant": "ce", **stress}])))["ce"] == [
+    assert rows(tables.worst_cases(pd.DataFrame([{"variant": "ce", **stress}])))["CE"] == [
         *("0.900", "0.500", "0.100", "0.250", "1.500", "1")
     ]
 
@@ -341,9 +338,11 @@ def test_the_table_of_alarms_counts_networks() -> None:
     frame["zero_gradient_share"] = 0.0
     table = tables.alarms(frame, ["large budget survives", "not monotone", "zero gradients"])
     assert list(table.columns) == ["CE", "DRS"]
-    assert list(table.index) == ["large budget survives", "zero gradients", "no alarm at all"]  # no curve was measured
-    assert table["CE"].tolist() == ["**1 of 2**", "0 of 2", "1 of 2"]
-    assert table["DRS"].tolist() == ["0 of 1", "0 of 1", "1 of 1"]
+    assert list(table.index) == ["large budget survives", "no alarm at all"]
+    assert table["CE"].tolist() == ["**1 of 2**", "1 of 2"]
+    assert table["DRS"].tolist() == ["none", "1 of 1"]
+    names = ["large budget survives", "not monotone", "zero gradients"]
+    assert tables.silent(frame, names) == ["zero gradients"]  # no curve was measured
 
 
 def test_the_table_of_cost_says_what_was_not_run() -> None:

@@ -12,6 +12,7 @@ from drs import paths
 from drs.attacks import APGD
 from drs.errors import UsageError
 from drs.pages import tables
+from drs.pages.front import benchmark_table
 from drs.study import benchmarks as attacks
 from drs.study import strength
 
@@ -66,6 +67,10 @@ def test_what_is_saved_is_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert list(found["ratio"]) == [0.09877, 1.0]
     assert found["seconds"].isna().tolist() == [False, True]
     assert found["device"].str.contains("CPU, ").all()
+    header, _, first, second = benchmark_table().splitlines()
+    assert header == "| what is measured | ratio | seconds | to | images | device | commit |"
+    assert first.startswith("| JSMA | 0.0988 | 1.5 | other | 32 |")
+    assert second.startswith("| quality | 1 |  | other | 32 |")
 
 
 class Breaks:

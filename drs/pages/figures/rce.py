@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator
 from numpy.typing import NDArray
 
@@ -36,7 +38,9 @@ __all__ = [
 
 FEW = 10
 """With fewer adversarial examples over all seeds an AUC says little."""
-LINES = {"confidence": ":", "non-ME": "--", "K-density": "-"}
+ATTACKED_KEPT, NORMAL_KEPT = "attacked images kept", "normal images kept"
+"""The axes of a ROC curve, here as in the explorer of the threshold."""
+LINES: Mapping[str, Literal[":", "--", "-"]] = {"confidence": ":", "non-ME": "--", "K-density": "-"}
 LOSSES = ("ce", "rce", "drs")
 
 
@@ -167,24 +171,25 @@ def arms(record: Record, attack: str, metric: str) -> tuple[NDArray[np.float64],
 
 
 def roc_curves(records: Sequence[Record], attacks: Sequence[str]) -> Figured:
-    """ROC of the three detectors: one column per attack, one row per network; positive = normal, as in the paper."""
+    """ROC of the three detectors, positive = normal as in the paper: for each network one panel per attack, in rows of
+    three, with the three areas below it in the order of the legend."""
     from drs.detection import auc, roc
 
     grid = np.concatenate([np.linspace(0.0, 0.1, 9), np.linspace(0.15, 1.0, 14)])
-    parts = [pd.DataFrame(columns=["network", "attack", "detector", "AUC", "attacks kept", "normal kept"])]
+    parts = [pd.DataFrame(columns=["network", "attack", "detector", "AUC", ATTACKED_KEPT, NORMAL_KEPT])]
     for record in records:
         for attack in attacks:
             for metric, detector in DETECTORS.items():
                 normal, adversarial = arms(record, attack, metric)
                 if len(normal) >= 2:
                     curve = roc(normal, adversarial)
-                    kept = {"attacks kept": grid, "normal kept": np.interp(grid, curve.fpr, curve.tpr)}
+                    kept = {ATTACKED_KEPT: grid, NORMAL_KEPT: np.interp(grid, curve.fpr, curve.tpr)}
                     where = {"network": loss_of(record), "attack": style.attack(attack), "detector": detector}
                     parts.append(pd.DataFrame(where | {"AUC": auc(normal, adversarial)} | kept))
     drawn = pd.concat(parts[1:] or parts)
-    rows = 2 if len(attacks) > 3 else 1  # for each network: two rows of three keep the legends readable
+    rows = 2 if len(attacks) > 3 else 1  # for each network: six panels side by side would be too small to read
     across = math.ceil(len(attacks) / rows)
-    figure = Figure(figsize=(2.4 * across, 2.7 * rows * len(records)), layout="constrained")
+    figure = Figure(figsize=(max(4.2, 2.33 * across), 0.5 + 2.6 * rows * len(records)), layout="constrained")
     panels = figure.subplots(rows * len(records), across, sharex=True, sharey=True, squeeze=False).flat
     for place, axes in enumerate(panels):
         down, number = divmod(place, rows * across)
@@ -195,29 +200,29 @@ def roc_curves(records: Sequence[Record], attacks: Sequence[str]) -> Figured:
         lines = drawn[(drawn["network"] == network) & (drawn["attack"] == attack)]
         for detector, line in each(lines, "detector"):
             axes.plot(
-                line["attacks kept"],
-                line["normal kept"],
+                line[ATTACKED_KEPT],
+                line[NORMAL_KEPT],
                 LINES[detector],
                 color=style.colour(network),
                 linewidth=1.3,
-                label=f"{detector} {line['AUC'].iloc[0]:.2f}",
             )
-        if len(lines):
-            axes.legend(fontsize=7.5, loc="lower right", handlelength=1.4)
-        else:
+        areas = " / ".join(f"{line['AUC'].iloc[0]:.2f}" for _, line in each(lines, "detector"))
+        last = number >= (rows - 1) * across
+        axes.set_xlabel("\n".join([f"AUC {areas}" if areas else "", *([ATTACKED_KEPT] if last else [])]), fontsize=8.5)
+        if not len(lines):
             axes.text(0.5, 0.5, "no success", ha="center", fontsize="small")
         axes.set_xticks([0, 0.5, 1])
         axes.set_yticks([0, 0.5, 1])
         axes.set_title(attack, fontsize="small")
         if number % across == 0:
-            axes.set_ylabel(f"{network}\nnormal kept")
-        if number >= (rows - 1) * across:
-            axes.set_xlabel("attacks kept")
+            axes.set_ylabel(f"{network}\n{NORMAL_KEPT}", fontsize=8.5)
         style.tidy(axes, grid=False)
+    handles = [Line2D([], [], color="#444444", linestyle=line, label=name) for name, line in LINES.items()]
+    figure.legend(handles=handles, loc="outside upper center", ncols=3, handlelength=1.8)
     return Figured(
         figure=figure,
         frame=drawn,
-        places=("attacks kept",),
+        places=(ATTACKED_KEPT,),
         series=("detector", "AUC"),
         panel=("network", "attack"),
     )

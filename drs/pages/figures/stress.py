@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,7 +13,19 @@ from drs.pages.figures import style
 from drs.pages.figures.figured import Figured, each, interval
 from drs.study.metrics import column, columns
 
-__all__ = ["ATTACKS", "CONTENDERS", "budgets_of", "convergence", "cost", "every_attack", "temperature", "work"]
+__all__ = [
+    "ATTACKS",
+    "CONTENDERS",
+    "TELLING",
+    "accuracies",
+    "budgets_of",
+    "convergence",
+    "cost",
+    "every_attack",
+    "temperature",
+    "under_each",
+    "work",
+]
 
 ATTACKS = {
     "fgsm": "FGSM",
@@ -27,6 +41,8 @@ ATTACKS = {
     "strong_worst": "worst of all",
 }
 """Attacks of the chapter from weak to strong, as the text calls them."""
+TELLING = ("ce", "margin", "square", "strong_worst")
+"""Those that the figure shows: the usual attack, the one that cannot saturate, the one without a gradient, and all."""
 CONTENDERS = {"ce": "CE", "drs": "DRS", "naive": "loop over samples"}
 
 
@@ -35,21 +51,26 @@ def budgets_of(frame: pd.DataFrame) -> list[float]:
     return [metric.budget for metric in columns(frame, "strong_worst").values() if metric.budget is not None]
 
 
-def every_attack(frame: pd.DataFrame) -> Figured:
-    """Accuracy under every attack: one panel per budget, one colour per variant, mean over seeds and 95% interval."""
-    drawn = pd.DataFrame(
+def accuracies(frame: pd.DataFrame, attacks: Sequence[str]) -> pd.DataFrame:
+    """Accuracy at every budget of every variant under each attack: mean over seeds, 95% interval cut to [0, 1]."""
+    return pd.DataFrame(
         [
-            {"budget": f"epsilon {budget:g}", "loss": style.name(variant), "attack": attack}
-            | interval("accuracy", rows[column(name, budget=budget)])
+            {"budget": f"epsilon {budget:g}", "loss": style.name(variant), "attack": ATTACKS[name]}
+            | interval("accuracy", rows[column(name, budget=budget)], low=0.0, high=1.0)
             for budget in budgets_of(frame)
             for variant, rows in each(frame, "variant")
-            for name, attack in ATTACKS.items()
+            for name in attacks
         ]
     )
+
+
+def every_attack(frame: pd.DataFrame, attacks: Sequence[str] = TELLING) -> Figured:
+    """Accuracy under some attacks: one panel per budget, one colour per variant, mean over seeds and 95% interval."""
+    drawn = accuracies(frame, attacks)
     budgets = budgets_of(frame)
-    figure = Figure(figsize=(2.1 * len(budgets) + 2.6, 6.2), layout="constrained")
+    figure = Figure(figsize=(7.0, 1.6 + 0.8 * len(attacks)), layout="constrained")
     panels = figure.subplots(1, len(budgets), sharey=True, squeeze=False)[0]
-    places = np.arange(len(ATTACKS))[::-1]
+    places = np.arange(len(attacks))[::-1]
     for axes, (budget, lines) in zip(panels, each(drawn, "budget")):
         losses = list(each(lines, "loss"))
         for number, (loss, cells) in enumerate(losses):
@@ -59,14 +80,28 @@ def every_attack(frame: pd.DataFrame) -> Figured:
             if cells["from"].notna().any():  # one broken line: hundreds of separate ones would make a heavy file
                 ends = cells.assign(gap=np.nan)[["from", "to", "gap"]].to_numpy(float).ravel()
                 axes.plot(ends, np.repeat(where, 3), color=colour, alpha=0.5, linewidth=1.2)
-        axes.axhline(1.5, color="#999999", linewidth=0.8)
+        if attacks[-1] == "strong_worst":
+            axes.axhline(0.5, color="#999999", linewidth=0.8)
         axes.set_xlim(-0.03, 1.03)
+        axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
         axes.set_title(budget)
         axes.set_xlabel("accuracy")
         style.tidy(axes)
-    panels[0].set_yticks(places, list(ATTACKS.values()), fontsize="small")
-    figure.legend(*panels[-1].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    panels[0].set_yticks(places, [ATTACKS[name] for name in attacks])
+    figure.legend(*panels[-1].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return Figured(figure=figure, frame=drawn, places=("attack",), series=("loss",), panel=("budget",))
+
+
+def under_each(frame: pd.DataFrame, budget: float) -> pd.DataFrame:
+    """The numbers of all attacks at one budget as text: one row per attack, one column per variant."""
+    found = accuracies(frame, tuple(ATTACKS))
+    found = found[found["budget"] == f"epsilon {budget:g}"]
+    told = [
+        f"{row['accuracy']:.2f}" + (f" [{row['from']:.2f}, {row['to']:.2f}]" if row["from"] == row["from"] else "")
+        for row in found.to_dict("records")
+    ]
+    wide = found.assign(told=told).pivot(index="attack", columns="loss", values="told")
+    return wide.reindex(index=list(ATTACKS.values()), columns=list(dict.fromkeys(found["loss"])))
 
 
 def _seeds(frame: pd.DataFrame, head: str, place: str) -> pd.DataFrame:

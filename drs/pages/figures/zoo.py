@@ -60,8 +60,8 @@ def matrix(frame: pd.DataFrame, names: tuple[str, ...], named: Mapping[str, tupl
     for y, subject in enumerate(subjects):
         for name in named.get(subject, ()):
             axes.scatter([alarms.index(name)], [y], s=170, marker="s", facecolors="none", edgecolors="#444444")
-    axes.set_xticks(range(len(alarms)), alarms, rotation=60, ha="right", fontsize="small")
-    axes.set_yticks(range(len(subjects)), subjects, fontsize="small")
+    axes.set_xticks(range(len(alarms)), alarms, rotation=60, ha="right", fontsize=10)
+    axes.set_yticks(range(len(subjects)), subjects, fontsize=10)
     axes.set_xlim(-0.6, len(alarms) - 0.4)
     axes.set_ylim(len(subjects) - 0.4, -0.6)
     axes.grid(color="#dddddd", linewidth=0.5)
