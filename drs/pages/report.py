@@ -176,12 +176,11 @@ def outcome() -> str:
         scale = f"{found.profile}, {found.dataset}" if found.dataset else found.profile
         link = f"[{found.claim.id}](../{found.claim.notebook}.ipynb)"
         cells.setdefault((source, scale), {}).setdefault(found.judgement.verdict, []).append(link)
-    words = ordered(word for by in cells.values() for word in by)
     rows = [
-        [source, scale, *(", ".join(by.get(verdict, [])) or "none" for verdict in words)]
+        [source, scale, "<br>".join(f"{verdict}: {', '.join(by[verdict])}" for verdict in ordered(by))]
         for (source, scale), by in sorted(cells.items())
     ]
-    return table(["claims of", "profile, data", *words], rows)
+    return table(["claims of", "profile, data", "verdicts"], rows)
 
 
 def data() -> str:
