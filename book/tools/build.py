@@ -229,7 +229,9 @@ def offer_pdf(pdf: Path, mirror: Path) -> None:
 
 
 def write_data_scripts(folder: Path) -> None:
-    """Write the data of the page ``playground`` as scripts: a page that is opened from a folder may not fetch files."""
+    """Write the data of ``playground`` and ``claims`` as scripts: a page opened from a folder may not fetch files."""
+    claims = (ROOT / "book" / "_generated" / "claims.json").read_text(encoding="utf-8")
+    (folder / "whatif_claims.js").write_text(f"const CLAIMS = {claims.strip()};\n", encoding="utf-8")
     for path in sorted(PLAYGROUND.glob("*.safetensors")):
         text = base64.b64encode(path.read_bytes()).decode()
         (folder / f"{path.stem}.js").write_text(f'received("{path.stem}", "{text}");\n', encoding="utf-8")

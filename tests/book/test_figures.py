@@ -6,6 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from xml.etree import ElementTree
 
 import figure_pages
@@ -72,7 +73,7 @@ def test_a_page_shows_both_twins_at_their_size_with_the_numbers_below(tmp_path: 
 
 
 def test_several_tables_of_a_figure_are_one_file_each_under_its_caption() -> None:
-    tables = [
+    tables: list[dict[str, Any]] = [
         {"caption": "CE, seed 0", "columns": ["x", "y"], "rows": [["1", "a, b"]]},
         {"caption": "DRS", "columns": ["x"], "rows": [[2]]},
     ]
