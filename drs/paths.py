@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "data_root",
     "project_root",
     "published",
+    "repository_address",
     "results_root",
     "rules_history",
     "scratch_results_root",
@@ -27,6 +29,18 @@ def checkout() -> Path | None:
 def project_root() -> Path:
     """The checkout this package is imported from, or the working directory when it is installed elsewhere."""
     return checkout() or Path.cwd()
+
+
+def repository_address() -> str:
+    """Where the repository is on the web, as ``_config.yml`` says; empty where that file is not.
+
+    >>> repository_address().startswith("https://")
+    True
+    """
+    path = project_root() / "_config.yml"
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    found = re.search(r"^repository:\n  url: (\S+)$", text, flags=re.MULTILINE)
+    return found[1] if found else ""
 
 
 def _place(variable: str, default: str) -> Path:

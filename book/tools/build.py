@@ -33,6 +33,9 @@ ROOT = Path(__file__).resolve().parents[2]
 TOOLS = Path(__file__).resolve().parent
 BUILD = ROOT / "_build"
 HTML = BUILD / "html"
+PDF = BUILD / "drs.pdf"
+"""The whole book as one file, where ``pdf.py`` has made it."""
+PDF_PLACE, PDF_ROW = "<!-- pdf -->", '| the book as PDF | <a href="../drs.pdf">drs.pdf</a> |'
 PLAYGROUND = ROOT / "data" / "playground"
 NOT_INPUTS = {"__pycache__", ".ipynb_checkpoints", "smoke"}
 """Folders whose content no page is made from (records of smoke runs among them)."""
@@ -203,6 +206,7 @@ def stage(executed: Sequence[Path], mirror: Path) -> None:
     write_figures(behind_figures(executed, ROOT / "book" / "_generated"), mirror)
     shutil.copytree(ROOT / "book" / "_explorer", mirror / "_extra" / "_static" / "explorer")
     shutil.copy(ROOT / "book" / "_generated" / "claims.json", mirror / "_extra")
+    offer_pdf(PDF, mirror)
     write_data_scripts(mirror / "_extra" / "_static" / "explorer")
     package = "sphinx-mathjax-offline"
     mathjax = Path(str(distribution(package).locate_file(f"{package}/static/mathjax")))
@@ -214,8 +218,20 @@ def stage(executed: Sequence[Path], mirror: Path) -> None:
         shutil.copy(mathjax / part, vendored / part)
 
 
+def offer_pdf(pdf: Path, mirror: Path) -> None:
+    """Put the PDF on the site and a link to it on the page ``cite``; where there is none, say nothing of it."""
+    page = mirror / "book" / "cite.md"
+    if pdf.is_file():
+        (mirror / "_extra").mkdir(exist_ok=True)
+        shutil.copy(pdf, mirror / "_extra" / "drs.pdf")
+    row = PDF_ROW if pdf.is_file() else ""
+    page.write_text(page.read_text(encoding="utf-8").replace(PDF_PLACE, row), encoding="utf-8")
+
+
 def write_data_scripts(folder: Path) -> None:
-    """Write the data of the page ``playground`` as scripts: a page that is opened from a folder may not fetch files."""
+    """Write the data of ``playground`` and ``claims`` as scripts: a page opened from a folder may not fetch files."""
+    claims = (ROOT / "book" / "_generated" / "claims.json").read_text(encoding="utf-8")
+    (folder / "whatif_claims.js").write_text(f"const CLAIMS = {claims.strip()};\n", encoding="utf-8")
     for path in sorted(PLAYGROUND.glob("*.safetensors")):
         text = base64.b64encode(path.read_bytes()).decode()
         (folder / f"{path.stem}.js").write_text(f'received("{path.stem}", "{text}");\n', encoding="utf-8")
@@ -225,7 +241,7 @@ def site(executed: Sequence[Path], jobs: int) -> None:
     """Build the static site with every warning an error, and check that its pages are those of ``_toc.yml``."""
     stamp = BUILD / "html.key"
     settings = (ROOT / name for name in ("_config.yml", "_toc.yml"))
-    inputs = found(ROOT / "book", ROOT / "drs", PLAYGROUND, *executed, *settings)
+    inputs = found(ROOT / "book", ROOT / "drs", PLAYGROUND, *executed, *settings, *([PDF] if PDF.exists() else []))
     key = digest(inputs, (ROOT / "requirements.lock").read_text())
     if not (stamp.exists() and stamp.read_text() == key and HTML.exists()):
         started = time.monotonic()

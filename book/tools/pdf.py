@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from build import BUILD, BuildError, say, stage
+from build import BUILD, PDF, BuildError, say, stage
 
 from notebooks import Notebook, dump, read, tagged
 
@@ -21,7 +21,6 @@ NEEDED = {
 }
 """Commands, and the Debian packages that have them."""
 MIRROR = BUILD / "pdf-source"
-PDF = BUILD / "drs.pdf"
 
 
 def as_pdf(svg: bytes) -> bytes:
@@ -60,6 +59,11 @@ def configure(mirror: Path) -> None:
     path.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
 
 
+def without_doors(front: str) -> str:
+    """The front page without its links as cards, which only a screen can show."""
+    return re.sub(r"## Where to go from here\n.*?\n::::\n", "", front, flags=re.DOTALL)
+
+
 def prepare(mirror: Path) -> None:
     """Lay out what Sphinx reads, as for the site, and turn what a browser shows into what a page can."""
     stage(sorted((BUILD / "executed" / "quick").glob("*.ipynb")), mirror)
@@ -70,7 +74,7 @@ def prepare(mirror: Path) -> None:
     for path in (mirror / "book").rglob("*.md"):
         path.write_text(re.sub(r"(\{figure\} \S+)\.svg", r"\1.pdf", path.read_text()))
     front = mirror / "book" / "intro.md"
-    front.write_text(re.sub(r"## Three doors\n.*?(?=## The claims)", "", front.read_text(), flags=re.DOTALL))
+    front.write_text(without_doors(front.read_text()))
     configure(mirror)
 
 

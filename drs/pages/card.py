@@ -64,8 +64,6 @@ def experiment(*chapters: Everywhere) -> Markdown:
 
 def _line(shown: Shown) -> str:
     """One experiment at one scale: data, networks, updates, seeds, images."""
-    from drs.training.models import build_model, count_parameters
-
     purpose = PROFILES[shown.scale.profile].purpose
     networks = _different(network for record in shown.records for network in _networks(record))
     if not networks:
@@ -73,12 +71,7 @@ def _line(shown: Shown) -> str:
         on = f"runs on {shown.scale.dataset}" if with_data else "runs on random numbers, without a data set"
         return f"**`{shown.scale.profile}`** ({purpose}): {len(shown.records)} {on}."
     shapes = _different({key: network[key] for key in ("dataset", "model", "model_options")} for network in networks)
-    sizes: dict[str, list[int]] = {}
-    for shape in shapes:
-        channels = 3 if is_colour(shape["dataset"]) else 1
-        built = build_model(shape["model"], channels=channels, classes=10, seed=0, **shape["model_options"])
-        sizes.setdefault(type(built).__name__, []).append(count_parameters(built))
-    named = [f"{name} with {_range(counts)} parameters" for name, counts in sorted(sizes.items())]
+    named = _sizes(shapes)
     seeds = _range([network["seed"] for network in networks])
     images = [record.run.spec["images"] for record in shown.records if "images" in record.run.spec]
     parts = [
@@ -90,6 +83,23 @@ def _line(shown: Shown) -> str:
         f"{_range(images)} test images attacked" if images else "",
     ]
     return f"**`{shown.scale.profile}`** ({purpose}): {'; '.join(part for part in parts if part)}."
+
+
+def _sizes(shapes: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Architectures with their numbers of parameters, which are counted on networks that are built; without torch, to
+    read the book only, the names of the architectures."""
+    try:
+        from drs.training.models import build_model, count_parameters
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        return sorted({f"`{shape['model']}`" for shape in shapes})
+    sizes: dict[str, list[int]] = {}
+    for shape in shapes:
+        channels = 3 if is_colour(shape["dataset"]) else 1
+        built = build_model(shape["model"], channels=channels, classes=10, seed=0, **shape["model_options"])
+        sizes.setdefault(type(built).__name__, []).append(count_parameters(built))
+    return [f"{name} with {_range(counts)} parameters" for name, counts in sorted(sizes.items())]
 
 
 def _networks(record: Record) -> list[Mapping[str, Any]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from drs.pages import markdown
 from drs.pages.claims import interval
 from drs.pages.listing import claim_link
+from drs.paths import repository_address
 from drs.study.claims import finding, get_claim
 from drs.study.claims.base import Finding
 from drs.study.claims.gate import LEAST
@@ -139,6 +141,24 @@ def _several(values: Iterable[object]) -> str:
     return ", ".join(sorted({str(value) for value in values if value is not None})) or "none"
 
 
+def _commits(found: Iterable[Record]) -> str:
+    """The commits of some records, each with a link where the repository is known."""
+    address = repository_address()
+    linked = [
+        f"[{commit}]({address}/commit/{commit})" if address and re.fullmatch("[0-9a-f]{7,40}", commit) else commit
+        for commit in sorted({str(record.commit) for record in found if record.commit is not None})
+    ]
+    return ", ".join(linked) or "none"
+
+
+def _folder(experiment: str, found: Sequence[Record]) -> str:
+    """How many records, with a link to the folder that holds them; ``smoke`` keeps none."""
+    runs, address, profile = f"{len(found)} runs", repository_address(), found[0].profile
+    if not address or get_profile(profile).scratch:
+        return runs
+    return f"[{runs}]({address}/tree/main/data/results/{profile}/{experiment})"
+
+
 def _origin(experiment: str, found: Sequence[Record], *, timed: bool) -> str:
     """One experiment of a page in a few words."""
     networks = [record.run.spec.get("network", {}) for record in found]
@@ -147,12 +167,12 @@ def _origin(experiment: str, found: Sequence[Record], *, timed: bool) -> str:
     seeds = sorted({network["seed"] for network in networks if "seed" in network})
     versions = {name: _several(r.versions.get(name) for r in found) for r in found for name in r.versions}
     parts = [
-        f"`{experiment}`, version {_several(record.run.version for record in found)}: {len(found)} runs",
+        f"`{experiment}`, version {_several(record.run.version for record in found)}: {_folder(experiment, found)}",
         f"data {_several(network.get('dataset') for network in networks)}",
         f"seeds {seeds[0]} to {seeds[-1]} ({len(seeds)})" if seeds else "",
         f"device {_several(record.device for record in found)}",
         ", ".join(f"{name} {version}" for name, version in sorted(versions.items())),
-        f"code {_several(record.commit for record in found)}",
+        f"code {_commits(found)}",
     ]
     if timed:
         days = sorted(record.utc[:10] for record in found)

@@ -10,7 +10,6 @@ from functools import lru_cache
 from typing import Any
 
 from drs.catalog import PIXELS
-from drs.evaluation.curves import ATTACKS
 from drs.pages.markdown import cell, table
 from drs.pages.verdicts import ordered
 from drs.study.claims import CLAIMS, verdicts
@@ -19,7 +18,6 @@ from drs.study.plan import plan
 from drs.study.profiles import PROFILES, deciding
 from drs.study.records import Run
 from drs.study.results import Results
-from drs.training.models import build_model, count_parameters
 from drs.training.spec import TrainingSpec
 
 __all__ = [
@@ -62,6 +60,8 @@ def networks_trained(runs: Iterable[Run]) -> list[TrainingSpec]:
 
 @lru_cache(maxsize=64)
 def _parameters(model: str, options: tuple[tuple[str, int], ...], colour: bool) -> int:
+    from drs.training.models import build_model, count_parameters
+
     return count_parameters(build_model(model, channels=3 if colour else 1, classes=10, seed=0, **dict(options)))
 
 
@@ -104,6 +104,8 @@ def trainings() -> str:
 
 def attacks(epsilon: float = 0.05) -> str:
     """The settings of the attacks that share the budgets of the curves, and of the costly ones in each profile."""
+    from drs.evaluation.curves import ATTACKS
+
     rows = []
     for name, make in ATTACKS.items():
         kind, _, settings = repr(make(epsilon)).partition("(")
@@ -176,12 +178,11 @@ def outcome() -> str:
         scale = f"{found.profile}, {found.dataset}" if found.dataset else found.profile
         link = f"[{found.claim.id}](../{found.claim.notebook}.ipynb)"
         cells.setdefault((source, scale), {}).setdefault(found.judgement.verdict, []).append(link)
-    words = ordered(word for by in cells.values() for word in by)
     rows = [
-        [source, scale, *(", ".join(by.get(verdict, [])) or "none" for verdict in words)]
+        [source, scale, "<br>".join(f"{verdict}: {', '.join(by[verdict])}" for verdict in ordered(by))]
         for (source, scale), by in sorted(cells.items())
     ]
-    return table(["claims of", "profile, data", *words], rows)
+    return table(["claims of", "profile, data", "verdicts"], rows)
 
 
 def data() -> str:

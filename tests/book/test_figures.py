@@ -6,6 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from xml.etree import ElementTree
 
 import figure_pages
@@ -43,7 +44,7 @@ class Page:
     """Stands for Sphinx's writer of one page."""
 
     def __init__(self, source: Path, images: dict[str, str]) -> None:
-        self.builder = SimpleNamespace(srcdir=str(source), images=images, imgpath="../_images")
+        self.builder = SimpleNamespace(srcdir=str(source), outdir=str(source), images=images, imgpath="../_images")
         self.body: list[str] = []
 
     def emptytag(self, node: nodes.image, tag: str, suffix: str, **attributes: str) -> str:
@@ -62,11 +63,21 @@ def test_a_page_shows_both_twins_at_their_size_with_the_numbers_below(tmp_path: 
         image = f'<img class="figure-{kind}" alt="what it shows" src="../_images/{name}.svg"'
         assert f'{image} loading="lazy" width="400" height="200">' in page
     assert 'style="--natural: 400px"' in page
+    assert '<a class="csv" download href="../_numbers/f.csv">' in page
+    assert (tmp_path / "_numbers" / "f.csv").read_text() == ",CE\n0.1,0.5\n0.2,\n"
     assert "<caption>a &lt; b</caption>" in page
     assert '<tr><td></td><th scope="col">CE</th></tr>' in page
     assert '<tr><th scope="row">0.1</th><td>0.5</td></tr><tr><th scope="row">0.2</th><td></td></tr>' in page
     assert '<script type="application/json">{"kind":"\\u003c/script>"}</script>' in page
     assert '<script defer src="../_static/explorer/explorer.js"></script>' in page
+
+
+def test_several_tables_of_a_figure_are_one_file_each_under_its_caption() -> None:
+    tables: list[dict[str, Any]] = [
+        {"caption": "CE, seed 0", "columns": ["x", "y"], "rows": [["1", "a, b"]]},
+        {"caption": "DRS", "columns": ["x"], "rows": [[2]]},
+    ]
+    assert figure_pages.as_csv(tables) == '"CE, seed 0"\nx,y\n1,"a, b"\n\nDRS\nx\n2\n'
 
 
 def test_an_image_that_is_no_figure_of_ours_is_left_to_sphinx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,6 +71,29 @@ def test_the_citation_is_valid_and_names_the_version_that_is_installed() -> None
         assert all({"family-names", "given-names"} <= set(author) for author in reference["authors"])
 
 
+def test_the_page_on_citing_says_what_the_citation_file_says() -> None:
+    citation, page = yaml.safe_load((ROOT / "CITATION.cff").read_text()), (BOOK / "cite.md").read_text()
+    fields = dict(re.findall(r"^  (\w+) += \{+(.*?)\}+,?$", page, flags=re.MULTILINE))
+    config = yaml.safe_load((ROOT / "_config.yml").read_text())
+    assert (fields["title"], fields["version"]) == (citation["title"], citation["version"])
+    assert [{"name": fields["author"]}] == citation["authors"]
+    assert fields["url"] == config["sphinx"]["config"]["ogp_site_url"]
+    assert fields["year"] == config["copyright"]
+    assert f"| version | {citation['version']};" in page
+    assert "{doc}`cite`" in (BOOK / "intro.md").read_text()
+
+
+def test_binder_gets_torch_without_cuda() -> None:
+    packages = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    conda, [pip] = [one for one in packages if isinstance(one, str)], [one for one in packages if isinstance(one, dict)]
+    assert packages.index(pip) == len(packages) - 1  # pip finds what conda has installed
+    needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert f"pytorch-cpu{needed['dependencies'][0].removeprefix('torch')}" in conda
+    vision = next(one for one in needed["optional-dependencies"]["study"] if one.startswith("torchvision"))
+    assert vision in conda
+    assert pip == {"pip": ["-e .[book,classroom]"]}
+
+
 def test_the_licence_says_which_part_is_under_which() -> None:
     text = (ROOT / "LICENSE").read_text()
     assert text.startswith("MIT License\n")

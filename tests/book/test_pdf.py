@@ -6,6 +6,7 @@ import base64
 import shutil
 from pathlib import Path
 
+import build
 import long_tables
 import pdf
 import pytest
@@ -74,3 +75,25 @@ def test_wide_tables_wrap_and_narrow_ones_do_not() -> None:
     assert narrow["classes"] == ["longtable"]
     assert {"longtable", "colwidths-given"} <= set(wide["classes"])
     assert [column["colwidth"] for column in wide.findall(nodes.colspec)] == [40, 4]
+
+
+def test_the_page_on_citing_links_the_pdf_only_where_there_is_one(tmp_path: Path) -> None:
+    for made in (False, True):
+        mirror, file = tmp_path / f"mirror-{made}", tmp_path / "drs.pdf"
+        (mirror / "book").mkdir(parents=True)
+        shutil.copy(ROOT / "book" / "cite.md", mirror / "book")
+        if made:
+            file.write_bytes(b"%PDF-")
+        build.offer_pdf(file, mirror)
+        page = (mirror / "book" / "cite.md").read_text()
+        assert ("drs.pdf" in page, (mirror / "_extra" / "drs.pdf").exists()) == (made, made)
+        assert "<!-- pdf -->" not in page
+
+
+def test_the_doors_of_the_front_page_are_not_printed() -> None:
+    text = (ROOT / "book" / "intro.md").read_text()
+    kept = pdf.without_doors(text)
+    assert "grid-item-card" in text
+    assert "grid-item-card" not in kept
+    assert "The two papers in one picture each" in kept
+    assert "reproduction report" in kept

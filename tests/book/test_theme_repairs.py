@@ -105,3 +105,25 @@ def test_the_theme_s_icon_script_and_source_maps_are_not_served(tmp_path: Path) 
     theme_repairs.remove_unused(type("App", (), {"outdir": str(tmp_path)})(), None)
     assert {path.name for path in scripts.iterdir()} == {"fontawesome.js", "theme.js"}
     assert len((scripts / "fontawesome.js").read_text()) < 100
+
+
+def test_mathjax_is_loaded_on_pages_with_a_formula_only(tmp_path: Path) -> None:
+    source, built = tmp_path / "source", tmp_path / "built"
+    source.mkdir()
+    (source / "conf.py").write_text(
+        "import theme_repairs\nextensions = ['sphinx.ext.mathjax']\nmathjax_path = 'mathjax/startup.js'\n"
+        "mathjax3_config = {'tex': {}}\ndef setup(app):\n    app.set_html_assets_policy('always')\n"
+        "    app.connect('html-page-context', theme_repairs.without_mathjax, priority=900)\n"
+    )
+    (source / "index.rst").write_text("Words\n=====\n\n.. toctree::\n\n   inline\n   block\n")
+    (source / "inline.rst").write_text("Inline\n======\n\n:math:`a`\n")
+    (source / "block.rst").write_text("Block\n=====\n\n.. math:: a\n")
+    Sphinx(source, source, built, tmp_path / "trees", "html", freshenv=True, status=None).build()
+    pages = {name: (built / f"{name}.html").read_text() for name in ("index", "inline", "block", "search")}
+    assert {name: "mathjax/startup.js" in text for name, text in pages.items()} == {
+        "index": False,
+        "inline": True,
+        "block": True,
+        "search": False,
+    }
+    assert {name: "window.MathJax" in text for name, text in pages.items()}["index"] is False

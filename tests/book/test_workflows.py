@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pdf import NEEDED
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -45,6 +46,17 @@ def test_a_job_is_pinned_and_calls_what_is_there(name: str, workflow: dict[str, 
             assert (ROOT / script).is_file()
         if "|" in step.get("run", ""):  # without pipefail a failure before the pipe is none
             assert workflow["defaults"]["run"]["shell"] == "bash"
+
+
+def test_the_site_that_is_published_offers_the_pdf_and_does_without_it_if_latex_fails() -> None:
+    steps = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]["ci"]["steps"]
+    made = next(i for i, step in enumerate(steps) if "make pdf" in step.get("run", ""))
+    published = next(i for i, step in enumerate(steps) if "upload-pages-artifact" in step.get("uses", ""))
+    assert made == published - 1
+    assert steps[made]["run"].split("make pdf\n")[1] == "make book\n"  # again, with the link
+    assert steps[made]["continue-on-error"] is True
+    packages = {name for needed in NEEDED.values() for name in needed.split()}
+    assert packages <= set(steps[made]["run"].split())
 
 
 def test_the_weekly_workflow_runs_by_the_clock_and_speaks_up_when_a_step_failed() -> None:

@@ -98,15 +98,17 @@ def test_the_outcome_names_each_claim_once_under_its_verdict(monkeypatch: pytest
         found("A4b", "reproduced"),
         found("C2", "no records", ""),
         found("B1", "not reproduced"),
+        found("B0", "reproduced"),
     ]
     monkeypatch.setattr(report, "verdicts", lambda: every)
     assert report.outcome().splitlines() == [
-        "| claims of | profile, data | reproduced | not reproduced | no records |",
-        "|---|---|---|---|---|",
-        "| DRS | quick, mnist5k | [A3](../notebooks/07_drs_loss.ipynb), [A4b](../notebooks/07_drs_loss.ipynb) "
-        "| none | none |",
-        "| RCE | quick, mnist5k | none | [B1](../notebooks/10_reverse_training.ipynb) | none |",
-        "| ours | quick | none | none | [C2](../notebooks/13_stronger_attacks.ipynb) |",
+        "| claims of | profile, data | verdicts |",
+        "|---|---|---|",
+        "| DRS | quick, mnist5k | reproduced: [A3](../notebooks/07_drs_loss.ipynb), "
+        "[A4b](../notebooks/07_drs_loss.ipynb) |",
+        "| RCE | quick, mnist5k | reproduced: [B0](../notebooks/10_reverse_training.ipynb)<br>"
+        "not reproduced: [B1](../notebooks/10_reverse_training.ipynb) |",
+        "| ours | quick | no records: [C2](../notebooks/13_stronger_attacks.ipynb) |",
     ]
 
 

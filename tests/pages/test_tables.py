@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from drs.errors import UsageError
 from drs.pages import chapter as notebook
@@ -23,6 +24,7 @@ from drs.pages.tables import (
     rises_again,
     share_of_step,
 )
+from drs.paths import project_root
 from drs.study import claims
 from drs.study.claims.base import Claim, Finding, Judgement
 from drs.study.records import Record, Run
@@ -202,6 +204,17 @@ def test_provenance_names_everything() -> None:
     ):
         assert part in text, part
     assert "2026-01-01 to 2026-01-02" in text
+
+
+def test_provenance_leads_to_the_commits_and_to_the_folder_of_the_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [replace(_record(0), commit="0123456789ab"), replace(_record(1), commit="unknown")]
+    address = yaml.safe_load((project_root() / "_config.yml").read_text())["repository"]["url"]
+    text = provenance(found, "quick").data
+    assert f"code [0123456789ab]({address}/commit/0123456789ab), unknown" in text
+    assert f"[2 runs]({address}/tree/main/data/results/quick/losses); data mnist5k" in text
+    monkeypatch.setattr(notebook, "repository_address", lambda: "")
+    assert "2 runs; data mnist5k" in provenance(found, "quick").data
+    assert "code 0123456789ab, unknown;" in provenance(found, "quick").data
 
 
 def test_readme_markers() -> None:

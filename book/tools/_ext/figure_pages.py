@@ -7,7 +7,9 @@ the name of each file which numbers it draws, and which data it shows where a re
 
 from __future__ import annotations
 
+import csv
 import html
+import io
 import json
 import posixpath
 import re
@@ -25,6 +27,8 @@ SVG = "{http://www.w3.org/2000/svg}"
 NEUTRAL = re.compile(r"#([0-7][0-9a-f])\1\1\b")
 INK = "#262626"
 """The colour of seaborn's text; text of any other colour stands on a coloured cell and keeps it."""
+NUMBERS = "_numbers"
+"""The folder of the site that holds each figure's numbers as CSV."""
 SCRIPT = "_static/explorer/explorer.js"
 
 
@@ -71,9 +75,24 @@ def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[object]]
     )
 
 
-def fold(tables: Sequence[Mapping[str, Any]]) -> str:
-    """The numbers of a figure, behind one click."""
+def as_csv(tables: Sequence[Mapping[str, Any]]) -> str:
+    """The numbers of a figure as comma-separated values; several tables follow each other, an empty line between."""
+    written = io.StringIO()
+    writer = csv.writer(written, lineterminator="\n")
+    for number, one in enumerate(tables):
+        if number:
+            written.write("\n")
+        if len(tables) > 1 and one["caption"]:
+            writer.writerow([one["caption"]])
+        writer.writerow(one["columns"])
+        writer.writerows(one["rows"])
+    return written.getvalue()
+
+
+def fold(tables: Sequence[Mapping[str, Any]], file: str) -> str:
+    """The numbers of a figure, behind one click, with the link to the same as a file."""
     inside = "".join(table(one["caption"], one["columns"], one["rows"]) for one in tables)
+    inside += f'<a class="csv" download href="{html.escape(file)}">The same as CSV</a>'
     return f'<details class="figure-numbers"><summary>The numbers of this figure</summary>{inside}</details>'
 
 
@@ -110,7 +129,10 @@ def visit_image(self: HTML5Translator, node: nodes.image) -> None:
     if data.get("explorer"):
         self.body.append(moving(data["explorer"], folder.removesuffix("_images")))
     if data.get("numbers"):
-        self.body.append(fold(data["numbers"]))
+        file = Path(self.builder.outdir, NUMBERS, f"{name[:16]}.csv")
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(as_csv(data["numbers"]), encoding="utf-8")
+        self.body.append(fold(data["numbers"], f"{folder.removesuffix('_images')}{NUMBERS}/{file.name}"))
     raise nodes.SkipNode
 
 

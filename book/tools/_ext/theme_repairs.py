@@ -107,6 +107,19 @@ def name_folds(app: Sphinx, page: str, template: str, context: dict[str, Any], d
     context["generate_toctree_html"] = named
 
 
+def without_mathjax(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Load MathJax, 600 kB, only on pages with a formula: Jupyter Book asks for it on every page."""
+    if doctree is None or not any(isinstance(node, nodes.math | nodes.math_block) for node in doctree.findall()):
+        context["script_files"] = [script for script in context["script_files"] if not _is_mathjax(script)]
+
+
+def _is_mathjax(script: Any) -> bool:
+    body = str(getattr(script, "attributes", {}).get("body") or "")
+    return "mathjax" in str(getattr(script, "filename", script) or "") or body.startswith("window.MathJax")
+
+
 def anchor_under_package(app: Sphinx, document: nodes.document) -> None:
     """Let what is described under its module answer to its name under the package too.
 
@@ -148,5 +161,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("builder-inited", prepare)
     app.connect("doctree-read", anchor_under_package)
     app.connect("html-page-context", name_folds, priority=600)  # after the theme's own
+    app.connect("html-page-context", without_mathjax, priority=900)  # after sphinx.ext.mathjax
     app.connect("build-finished", remove_unused, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
