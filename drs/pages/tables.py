@@ -45,6 +45,7 @@ __all__ = [
     "share_of_step",
     "silent",
     "transfer",
+    "tuned",
     "within_networks",
     "worst_cases",
 ]
@@ -244,6 +245,23 @@ def losses(frame: pd.DataFrame, variants: Sequence[str], *, meanings: bool = Fal
     table = over_seeds(rows, "variant", shown, within=limits)[shown]
     if meanings:
         table.insert(0, "what it changes", [VARIANTS[name][1] for name in present])
+    return table.rename(index=named)
+
+
+def tuned(frame: pd.DataFrame) -> pd.DataFrame:
+    """Each loss of the experiment ``controls``: the values tried, how often each was best on validation images, and
+    what the networks so chosen reach on test images."""
+    values = {name: metric.budget for name, metric in metrics.columns(frame, "validation").items()}
+    tried, taken = {}, {}
+    for variant, rows in frame.groupby("variant", sort=False):
+        there = [value for name, value in values.items() if value is not None and rows[name].notna().any()]
+        counts = {value: int(np.isclose(rows["tuned"].to_numpy(float), value).sum()) for value in sorted(there)}
+        tried[variant] = ", ".join(f"{value:g}" for value in counts)
+        taken[variant] = ", ".join(f"{value:g}: {count}" for value, count in counts.items() if count)
+    shown = ["accuracy", "worst_area"]
+    table = over_seeds(frame, "variant", shown, within=SHARE)
+    table.insert(0, "values tried", table.index.map(tried))
+    table.insert(1, "taken: at how many seeds", table.index.map(taken))
     return table.rename(index=named)
 
 

@@ -64,6 +64,7 @@ DETECTION = pd.DataFrame(
         "auc.non_me.bim@0.1": [0.0, 0.0, 0.0],
         "accuracy@10": [0.1, 0.3, 0.5],
         "accuracy@0.01": [0.9, 0.7, 0.5],
+        "rescaled@10": [NAN, NAN, 0.3],
         "accuracy": [1.0, 1.0, 1.0],
         "accuracy.bim@0.1": [0.0, 0.0, 0.0],
     }
@@ -92,7 +93,9 @@ def test_constants_are_those_of_carlini_and_wagner() -> None:
         ["CE", 10.0, pytest.approx(0.2)],
         ["RCE", 0.01, 0.5],
         ["RCE", 10.0, 0.5],
+        ["CE, logits divided", 10.0, 0.3],
     ]
+    assert len(rce.constants(DETECTION.drop(columns="rescaled@10")).frame) == 4
     (axes,) = made.figure.axes
     assert axes.get_xscale() == "log"
     assert np.asarray(axes.get_lines()[0].get_ydata()).tolist() == pytest.approx([0.8, 0.2])

@@ -23,6 +23,7 @@ from drs.pages.tables import (
     over_seeds,
     rises_again,
     share_of_step,
+    tuned,
 )
 from drs.paths import project_root
 from drs.study import claims
@@ -379,3 +380,16 @@ def test_the_share_of_the_loss_predicts_the_step() -> None:
         "cross-entropy takes 2.50% of the time, so the formula predicts 1.050; measured are 1.062 [1.000, 1.125]."
     )
     assert share_of_step(pd.DataFrame([loss])) == "A step, or the loss alone at its shape, was not timed here."
+
+
+def test_how_often_each_value_was_taken() -> None:
+    rows = [("drs", 0.64, 0.3), ("drs", 2.56, 0.5), ("drs", 2.56, 0.4), ("weight-decay", 0.0002, 0.1)]
+    frame = pd.DataFrame(rows, columns=["variant", "tuned", "worst_area"]).assign(accuracy=0.9)
+    for value in (2.56, 0.64):
+        frame[f"validation@{value:g}"] = [0.2, 0.2, 0.2, np.nan]
+    frame["validation@0.0002"] = [np.nan, np.nan, np.nan, 0.1]
+    found = tuned(frame)
+    assert list(found.loc["DRS"]) == [
+        "0.64, 2.56", "0.64: 1, 2.56: 2", "0.900 at each seed", "0.400 [0.152, 0.648]", "3",
+    ]  # fmt: skip
+    assert list(found.loc["weight decay"]) == ["0.0002", "0.0002: 1", "0.900", "0.100", "1"]

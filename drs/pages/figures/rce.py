@@ -146,9 +146,17 @@ def over_epsilon(frame: pd.DataFrame, head: str, attacks: Sequence[str], label: 
     return Figured(figure=figure, frame=drawn, places=("epsilon",), series=("loss",), panel=("attack",))
 
 
+DIVIDED = "CE, logits divided"
+
+
 def constants(frame: pd.DataFrame) -> Figured:
-    """Accuracy against the constant c of C&W, mean over seeds and 95% interval."""
+    """Accuracy against the constant c of C&W, mean over seeds and 95% interval; as a control CE with its logits divided
+    so that its median margin is that of RCE."""
     drawn = _seeds(frame, columns(frame, "accuracy", detector="", attack=""), "constant c", "accuracy")
+    divided = frame[frame["network.loss"] == "rce"]
+    control = _seeds(divided, columns(divided, "rescaled"), "constant c", "accuracy")
+    if len(control):
+        drawn = pd.concat([drawn, control.assign(loss=DIVIDED)], ignore_index=True)
     figure = Figure(figsize=(5, 3.2), layout="constrained")
     axes = figure.subplots()
     style.bands(axes, drawn, "constant c", "accuracy", size=3)
