@@ -83,8 +83,8 @@ def as_markdown(found: dict[str, Any]) -> str:
     lines += [f"- smallest letters in a figure: {found['smallest letters, px']:.1f} px"] if found["words"] else []
     lines += [
         "",
-        "Words of prose, and Flesch's reading ease (206.835 - 1.015 words per sentence - 84.6 syllables per word; 60 to",
-        "70 is plain English, below 30 is hard):",
+        "Words of prose, and Flesch's reading ease (206.835 - 1.015 words per sentence - 84.6 syllables per word;",
+        "60 to 70 is plain English, below 30 is hard):",
         "",
         "| page | words | reading ease |",
         "|---|---|---|",
