@@ -116,9 +116,14 @@ function weights(host, data) {
       const values = cell(r, c), place = { x: right.x(c) + 1, y: right.y(r + 1) + 1, width: wide - 2, height: high - 2 };
       if (values) right.add("rect", { ...place, fill: data.colours.weight, "fill-opacity": values[0], class: "cell" });
       else right.add("text", { x: place.x + wide / 2, y: place.y + high / 2 + 3, class: "none" }, "\u00d7");
+      right.add("rect", { ...place, class: "choice", "data-weight": r, "data-epsilon": c }).addEventListener("click", () => {
+        weight.input.value = r;
+        epsilon.input.value = c;
+        draw();
+      });
     }
     right.add("rect", {
-      x: right.x(column), y: right.y(row + 1), width: wide, height: high, class: "chosen",
+      x: right.x(column), y: right.y(row + 1), width: wide, height: high, class: "chosen", "pointer-events": "none",
     });
 
     const who = row ? data.names.weight : data.names.reference;
@@ -177,15 +182,16 @@ function thresholds(host, data) {
     };
     const both = [histogram(scores.normal), histogram(scores.attacked)];
     const top = Math.max(...both.flat());
-    const left = panel(`${name}, ${under} (line: normal, filled: attacked)`, data.metrics[metric.input.value], "share of images", [low, high], [0, top],
-      [low, (low + high) / 2, high].map((v) => [v, short(v)]), [0, top / 2, top].map((v) => [v, v.toFixed(2)]));
+    const noisy = /noise/i.test(under) ? "noisy" : "attacked";
+    const left = panel(`${name}, ${under} (line: normal, filled: ${noisy})`, data.metrics[metric.input.value], "share of images", [low, high], [0, top],
+      [[low, `${marks[0] < low ? "\u2264 " : ""}${short(low)}`], ...[(low + high) / 2, high].map((v) => [v, short(v)])], [0, top / 2, top].map((v) => [v, v.toFixed(2)]));
     const stairs = (shares) => path([[left.x(low), left.y(0)], ...shares.flatMap((share, i) =>
       [i, i + 1].map((edge) => [left.x(low + edge / bins * (high - low)), left.y(share)])), [left.x(high), left.y(0)]]);
     left.add("path", { d: stairs(both[1]), fill: colour, "fill-opacity": 0.35, stroke: colour });
     left.add("path", { d: stairs(both[0]), class: "normal" });
     left.add("path", { d: `M${left.x(clip(least))} ${left.y(0)}V${TOP}`, class: "cursor" });
 
-    const right = panel("ROC", "attacked images kept", "normal images kept", [0, 1], [0, 1], shares, shares);
+    const right = panel("ROC", `${noisy} images kept`, "normal images kept", [0, 1], [0, 1], shares, shares);
     const curve = [...marks].reverse().map((value) => [kept(scores.attacked, value), kept(scores.normal, value)]);
     const corners = [[0, 0], ...curve].map(([x, y]) => [right.x(x), right.y(y)]);
     right.add("path", { d: path([[right.x(0), right.y(0)], [right.x(1), right.y(1)]]), class: "grid" });
@@ -194,7 +200,7 @@ function thresholds(host, data) {
     right.add("circle", { cx: right.x(attacked), cy: right.y(normal), r: 5, fill: "currentColor" });
 
     text.textContent = `Threshold ${short(least)}: keeps ${percent(normal)} of ${scores.normal.length} normal images and ` +
-      `${percent(attacked)} of ${scores.attacked.length} attacked ones. AUC ${digits(scores.auc)}.`;
+      `${percent(attacked)} of ${scores.attacked.length} ${noisy} ones. AUC ${digits(scores.auc)}.`;
     left.picture.setAttribute("aria-label", `Histogram of scores, ${name}, ${under}. ${text.textContent}`);
     right.picture.setAttribute("aria-label", `ROC curve; a dot marks the threshold. ${text.textContent}`);
     say(threshold, short(least));

@@ -52,6 +52,10 @@ BRIGHT = """() => [...document.querySelectorAll("body *")].filter(element => {
   return box.width * box.height > 2000 && alpha > 0.5 && box.bottom > 0 && (red + green + blue) / 3 > 150
     && element.checkVisibility();
 }).map(element => element.outerHTML.slice(0, 100))"""
+SCREEN = 844
+"""CSS pixels: the height of a phone's first screen."""
+VERDICT = """() => [...document.querySelectorAll("article .verdict, article .cell_output blockquote")]
+  .filter(one => one.checkVisibility()).map(one => one.getBoundingClientRect().top + scrollY)[0] ?? null"""
 WIDE = "document.documentElement.scrollWidth"
 
 
@@ -174,6 +178,8 @@ class Seen:
     axe_dark: list[str]
     bright: list[str]
     phone: int
+    verdict: float | None = None
+    """Where the first verdict, or the card that opens a chapter, begins on a phone, in CSS pixels; None without one."""
 
     def problems(self) -> list[str]:
         """Everything that must not be, in sentences. The time is not among them: machines differ."""
@@ -210,7 +216,7 @@ def look(browser: Browser, address: str, path: str, *, contrast: bool = True) ->
         blank += page.evaluate(PICTURES)
         dark = axe(page, only=COLOURS) if contrast else []
         bright = page.evaluate(BRIGHT)
-        page.set_viewport_size({"width": PHONE, "height": 844})
+        page.set_viewport_size({"width": PHONE, "height": SCREEN})
         return Seen(
             path=path,
             requests=len(sizes),
@@ -225,4 +231,5 @@ def look(browser: Browser, address: str, path: str, *, contrast: bool = True) ->
             axe_dark=dark,
             bright=bright,
             phone=page.evaluate(WIDE),
+            verdict=page.evaluate(VERDICT),
         )

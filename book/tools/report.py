@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from check_browser import BROWSER, HEAVIEST, SLOWEST, Seen, launched, look, served
+from check_browser import BROWSER, HEAVIEST, SCREEN, SLOWEST, Seen, launched, look, served
 from check_files import (
     broken_links,
     chapters,
@@ -19,6 +19,7 @@ from check_files import (
     letters,
     loads_from_elsewhere,
     page_at,
+    reading_ease,
     undescribed,
     without_caption,
 )
@@ -37,6 +38,7 @@ def report(site: Path) -> dict[str, Any]:
     }
     names, seen = chapters(site), []
     words = {name: page_at(site / f"{name}.html").words for name in names}
+    ease = {name: round(reading_ease("".join(page_at(site / f"{name}.html").prose)), 1) for name in names}
     smallest = min(letters(site).values(), default=None)
     if BROWSER:
         with served(site) as address, launched() as browser:
@@ -45,7 +47,7 @@ def report(site: Path) -> dict[str, Any]:
                 print(f"  {name}", file=sys.stderr, flush=True)
     problems = [f"{kind}: {one}" for kind, many in found.items() for one in many]
     problems += [one for page in seen for one in page.problems()]
-    measured = {"words": words, "smallest letters, px": smallest}
+    measured = {"words": words, "reading ease": ease, "smallest letters, px": smallest}
     return found | {"names": names, "pages": [asdict(page) for page in seen], "problems": problems} | measured
 
 
@@ -73,14 +75,25 @@ def as_markdown(found: dict[str, Any]) -> str:
             f"- axe violations: {sum(len(p.axe_light) for p in pages)} light, "
             f"{sum(len(p.axe_dark) for p in pages)} dark",
         ]
+        late = [f"{p.path} ({p.verdict:.0f} px)" for p in pages if p.verdict is not None and p.verdict > SCREEN]
+        lines += [f"- first verdict or card below a phone's first screen of {SCREEN} px: {', '.join(late) or 'none'}"]
     else:
         lines += ["", "No Chromium or Chrome here (on Debian: apt-get install chromium): only the files were checked."]
     lines += [f"- {kind}: {len(found[kind])}" for kind in list(found)[:5]]
     lines += [f"- smallest letters in a figure: {found['smallest letters, px']:.1f} px"] if found["words"] else []
-    counted = ", ".join(
-        f"{name.rpartition('/')[2]} {words}" for name, words in found["words"].items() if "api" not in name
-    )
-    lines += [f"- words per page: {counted}"]
+    lines += [
+        "",
+        "Words of prose, and Flesch's reading ease (206.835 - 1.015 words per sentence - 84.6 syllables per word;",
+        "60 to 70 is plain English, below 30 is hard):",
+        "",
+        "| page | words | reading ease |",
+        "|---|---|---|",
+    ]
+    lines += [
+        f"| {name} | {words} | {found['reading ease'][name]:.0f} |"
+        for name, words in found["words"].items()
+        if "/api" not in name
+    ]
     lines += ["", f"{len(found['problems'])} problems" + (":" if found["problems"] else "."), ""]
     return "\n".join(lines + [f"- {one}" for one in found["problems"]]).rstrip() + "\n"
 

@@ -33,6 +33,8 @@ SHOTS = ROOT / "_build" / "screenshots"
 PAGES = sorted(pages())
 CHAPTERS = [page for page in PAGES if page.startswith("notebooks/")]
 
+FOUNDATIONS = [f"notebooks/{name}" for name in ("01_softmax", "02_attacks", "03_honest", "04_scores")]
+
 pytestmark = pytest.mark.site
 in_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on this machine (Debian: chromium)")
 
@@ -78,11 +80,35 @@ def test_every_page_says_its_licences_and_every_chapter_where_its_numbers_come_f
         assert "CC BY 4.0</a>. Code: MIT licence" in text, page
     for page in CHAPTERS:
         text = (html / f"{page}.html").read_text()
-        if page.startswith("notebooks/f"):  # the foundations compute what they show
+        if page in FOUNDATIONS:  # they compute what they show
             assert "no record is used" in text, page
             continue
         for part in ("Profile <code", "; device ", "; seeds ", "; code ", "torch ", "of one worker", "Parameters of"):
             assert part in text or (part, page) == ("; seeds ", "notebooks/08_cost"), (page, part)
+
+
+def test_the_numbers_of_a_figure_are_files_of_the_site(html: Path) -> None:
+    for name in ("book/intro", "book/claims", "notebooks/07_drs_loss"):
+        links = [link for link in check_files.page_at(html / f"{name}.html").links if link.endswith(".csv")]
+        assert links, name
+        for link in links:
+            header, first = (html / name).parent.joinpath(link).resolve().read_text().splitlines()[:2]
+            assert header
+            assert first
+
+
+def test_only_pages_with_a_formula_load_mathjax(html: Path) -> None:
+    for name in PAGES:
+        text = (html / f"{name}.html").read_text()
+        assert ("mathjax/startup.js" in text) == ('class="math' in text), name
+    assert "mathjax/startup.js" not in (html / "book" / "intro.html").read_text()
+    assert "mathjax/startup.js" in (html / "notebooks" / "07_drs_loss.html").read_text()
+
+
+def test_provenance_leads_to_commits_and_records(html: Path) -> None:
+    text = (html / "notebooks" / "07_drs_loss.html").read_text()
+    assert re.search(r'href="https://[^"]+/commit/[0-9a-f]{7,}"', text)
+    assert re.search(r'href="https://[^"]+/tree/main/data/results/quick/losses">\d+ runs</a>', text)
 
 
 def test_every_icon_that_a_page_shows_is_drawn(html: Path) -> None:
@@ -226,6 +252,9 @@ def test_weight_and_epsilon_move_the_picture_by_keyboard(browser: Browser, addre
         seen.page.get_by_label("Attack").select_option("FGSM")
         mean = frame.loc[frame["variant"] == "ce", "fgsm@0.03"].mean()
         assert text.inner_text().startswith(f"FGSM, epsilon 0.03, weight 0: accuracy of CE {mean:.3f} [")
+        explorer.locator("[data-weight='0'][data-epsilon='1']").click()  # a cell of the map is a choice too
+        assert "weight 0:" in text.inner_text()
+        assert seen.page.get_by_label("Budget epsilon").input_value() == "1"
         seen.page.get_by_label("Weight b").focus()
         seen.page.keyboard.press("End")
         assert "weight 64: no accuracy of DRS: every training diverged" in text.inner_text()
