@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page as Tab
 
 ROOT = Path(__file__).resolve().parents[2]
-SHOTS = ROOT / "_build" / "screenshots"
 PAGES = sorted(pages())
 CHAPTERS = [page for page in PAGES if page.startswith("notebooks/")]
 
@@ -371,14 +370,3 @@ def test_search_finds_the_chapter_that_defines_a_term_first(
         first = seen.page.locator("#search-results li a").first
         first.wait_for(timeout=20_000)
         assert page in str(first.get_attribute("href"))
-
-
-@in_browser
-@pytest.mark.parametrize("path", ["book/intro", "book/claims", "notebooks/02_attacks", "notebooks/12_detection"])
-def test_screenshots_for_people_to_look_at(browser: Browser, address: str, path: str) -> None:
-    SHOTS.mkdir(parents=True, exist_ok=True)
-    for name, width, dark in (("light", 1280, False), ("dark", 1280, True), ("phone", PHONE, False)):
-        with visit(browser, address, f"{path}.html", width=width, dark=dark) as seen:
-            seen.page.wait_for_load_state("networkidle")
-            seen.page.screenshot(path=SHOTS / f"{Path(path).name}-{name}.png", full_page=True)
-            assert (SHOTS / f"{Path(path).name}-{name}.png").stat().st_size > 20_000
