@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from drs.errors import Diverged
 from drs.study.experiments import controls
 from drs.study.experiments.networks import CONTROLS
 from drs.study.plan import plan
@@ -38,6 +39,8 @@ class Moved(Scripted):
     def network(self, values: Mapping[str, Any]) -> Training:
         self.asked.append(values)
         weight = values["loss_options"]["weight"]
+        if weight > 1:
+            raise Diverged("too much")
         return Training(Line(boundary=BOUNDARY - weight).eval(), 0.5, 0.97 if weight == self.late else 0.99)
 
 
@@ -62,6 +65,14 @@ def test_a_network_that_did_not_finish_training_is_not_chosen() -> None:
     assert run(**best)[0]["tuned"] == 0.0
     assert run(**best, trained=0.9)[0]["tuned"] == 0.08
     assert run(**best, trained=0.999)[0]["tuned"] == 0.08  # none did: then the best of all
+
+
+def test_a_value_at_which_the_training_diverges_is_out() -> None:
+    metrics, _ = run(tried=[5.0, 0.0, 0.07])
+    assert metrics["tuned"] == 0.07
+    assert "validation@5" not in metrics
+    with pytest.raises(Diverged, match=r"diverged at every value tried: 5, 6$"):
+        run(tried=[5.0, 6.0])
 
 
 def test_every_loss_has_as_many_values_and_seeds_of_its_own() -> None:

@@ -6,6 +6,7 @@ trained on nor attacked later. Two attacks judge there, all attacks of the curve
 
 from __future__ import annotations
 
+from drs.errors import Diverged
 from drs.evaluation.accuracy import accuracy, clean_metrics, logits_of
 from drs.evaluation.curves import curve_metrics
 from drs.study.experiments.base import Context, Outcome, Spec
@@ -23,7 +24,11 @@ JUDGES = ("pgd", "margin")
 def _chosen(spec: Spec, context: Context) -> tuple[Training, dict[str, float]]:
     """The training whose value is best on validation images, and how every value did there.
 
-    Only values whose network finished training are taken, where there is one.
+    A value at which the training diverges is out, and one whose network did not finish training is taken only where
+    none did.
+
+    Raises:
+        Diverged: At every value.
     """
     base = TrainingSpec.from_dict(spec["network"])
     validation = context.dataset(base.dataset).validation
@@ -32,10 +37,15 @@ def _chosen(spec: Spec, context: Context) -> tuple[Training, dict[str, float]]:
     trained: dict[float, Training] = {}
     tried: dict[float, tuple[float, float]] = {}
     for value in spec["tried"]:
-        trained[value] = context.network(base.having(spec["option"], value).as_dict())
+        try:
+            trained[value] = context.network(base.having(spec["option"], value).as_dict())
+        except Diverged:
+            continue
         network = trained[value].network
         curve, _ = curve_metrics(network, images, labels, JUDGES, spec["validation_epsilons"])
         tried[value] = (accuracy(logits_of(network, every_image), every_label), curve[column("worst_area")])
+    if not tried:
+        raise Diverged(f"training diverged at every value tried: {', '.join(f'{value:g}' for value in spec['tried'])}")
     finished = {value: numbers for value, numbers in tried.items() if trained[value].accuracy >= spec["trained"]}
     taken = choose(finished or tried, spec["tried"][0])
     notes = {column("tuned"): float(taken)}
