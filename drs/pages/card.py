@@ -64,25 +64,27 @@ def experiment(*chapters: Everywhere) -> Markdown:
 
 def _line(shown: Shown) -> str:
     """One experiment at one scale: data, networks, updates, seeds, images."""
-    purpose = PROFILES[shown.scale.profile].purpose
+    profile = shown.scale.profile
+    head = f"**`{shown.records[0].run.experiment}`** under `{profile}` ({PROFILES[profile].purpose})"
     networks = _different(network for record in shown.records for network in _networks(record))
     if not networks:
         with_data = any("dataset" in record.run.spec for record in shown.records)
         on = f"runs on {shown.scale.dataset}" if with_data else "runs on random numbers, without a data set"
-        return f"**`{shown.scale.profile}`** ({purpose}): {len(shown.records)} {on}."
+        return f"{head}: {len(shown.records)} {on}."
     shapes = _different({key: network[key] for key in ("dataset", "model", "model_options")} for network in networks)
     named = _sizes(shapes)
     seeds = _range([network["seed"] for network in networks])
+    named_seeds = f"seeds {seeds}" if "to" in seeds else f"seed {seeds}"
     images = [record.run.spec["images"] for record in shown.records if "images" in record.run.spec]
     parts = [
         f"{len(networks)} networks on {', '.join(sorted({network['dataset'] for network in networks}))}",
         ", ".join(named),
         f"{_range([network['steps'] for network in networks])} updates of "
         f"{_range([network['batch_size'] for network in networks])} images",
-        f"seeds {seeds}",
-        f"{_range(images)} test images attacked" if images else "",
+        named_seeds,
+        f"{_range(images)} test images" if images else "",
     ]
-    return f"**`{shown.scale.profile}`** ({purpose}): {'; '.join(part for part in parts if part)}."
+    return f"{head}: {'; '.join(part for part in parts if part)}."
 
 
 def _sizes(shapes: Iterable[Mapping[str, Any]]) -> list[str]:
