@@ -81,8 +81,8 @@ def test_the_experiment_is_counted_from_its_records() -> None:
     records = [replace(record, run=Run("losses", 1, spec)) for spec in specs]
     shown = Everywhere([Shown(Scale("quick", "mnist5k"), records)])
     assert experiment(shown).data.splitlines() == [
-        "- **`losses`** under `quick` (the default: a laptop, from nothing): 3 networks on mnist5k; LeNet with 26,762 parameters, "
-        "MLP with 6,442 parameters; 100 to 2,000 updates of 32 images; seeds 0 to 3; "
+        "- **`losses`** under `quick` (the default: a laptop, from nothing): 3 networks on mnist5k; "
+        "LeNet with 26,762 parameters, MLP with 6,442 parameters; 100 to 2,000 updates of 32 images; seeds 0 to 3; "
         "50 to 60 test images."
     ]
 
