@@ -179,10 +179,10 @@ def outcome() -> str:
         link = f"[{found.claim.id}](../{found.claim.notebook}.ipynb)"
         cells.setdefault((source, scale), {}).setdefault(found.judgement.verdict, []).append(link)
     rows = [
-        [source, scale, "<br>".join(f"{verdict}: {', '.join(by[verdict])}" for verdict in ordered(by))]
+        [f"{source}<br>{scale}", "<br>".join(f"{verdict}: {', '.join(by[verdict])}" for verdict in ordered(by))]
         for (source, scale), by in sorted(cells.items())
     ]
-    return table(["claims of", "profile, data", "verdicts"], rows)
+    return table(["claims of, profile, data", "verdicts"], rows)
 
 
 def data() -> str:

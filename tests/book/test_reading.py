@@ -104,3 +104,15 @@ def test_commands_wrap_and_captions_have_the_weight_of_text(browser: Browser, ad
     with visit(browser, address, "book/intro.html") as seen:
         weights = "[...document.querySelectorAll('figcaption *')].map(one => getComputedStyle(one).fontWeight)"
         assert set(seen.page.evaluate(weights)) == {"400"}
+
+
+@in_browser
+@pytest.mark.site
+def test_a_claim_on_a_phone_is_a_card_as_wide_as_the_page(browser: Browser, address: str) -> None:
+    with visit(browser, address, "book/claims.html", width=PHONE) as seen:
+        card = seen.page.locator(".claims tbody tr").first
+        statement = card.locator("td").first.bounding_box()
+        whole = card.bounding_box()
+        assert statement is not None
+        assert whole is not None
+        assert statement["width"] > 0.85 * whole["width"]

@@ -102,13 +102,13 @@ def test_the_outcome_names_each_claim_once_under_its_verdict(monkeypatch: pytest
     ]
     monkeypatch.setattr(report, "verdicts", lambda: every)
     assert report.outcome().splitlines() == [
-        "| claims of | profile, data | verdicts |",
-        "|---|---|---|",
-        "| DRS | quick, mnist5k | reproduced: [A3](../notebooks/07_drs_loss.ipynb), "
+        "| claims of, profile, data | verdicts |",
+        "|---|---|",
+        "| DRS<br>quick, mnist5k | reproduced: [A3](../notebooks/07_drs_loss.ipynb), "
         "[A4b](../notebooks/07_drs_loss.ipynb) |",
-        "| RCE | quick, mnist5k | reproduced: [B0](../notebooks/10_reverse_training.ipynb)<br>"
+        "| RCE<br>quick, mnist5k | reproduced: [B0](../notebooks/10_reverse_training.ipynb)<br>"
         "not reproduced: [B1](../notebooks/10_reverse_training.ipynb) |",
-        "| ours | quick | no records: [C2](../notebooks/13_stronger_attacks.ipynb) |",
+        "| ours<br>quick | no records: [C2](../notebooks/13_stronger_attacks.ipynb) |",
     ]
 
 
