@@ -16,6 +16,7 @@ from drs.pages.report import networks_trained, parameter_count
 from drs.pages.verdicts import badge, look, ordered, strongest
 from drs.study.claims import CLAIMS, Finding
 from drs.study.claims.base import SHOWN, main_architecture
+from drs.study.claims.evaluation import CONTROLS
 from drs.study.metrics import DETECTORS, column, columns
 from drs.study.plan import Scale, plan
 from drs.study.profiles import PROFILES
@@ -95,6 +96,11 @@ def _restraint(findings: Sequence[Finding], frame: pd.DataFrame) -> list[str]:
     )
     if strong := _at(findings, "C2"):
         second += f". Does half of the gain survive our strongest attack? {strong.judgement.detail}{_link(strong)}"
+    if control := _at(findings, "C1"):
+        second += (
+            f". Against the best of {len(CONTROLS)} other regularisers, each as well tuned, its area differs by "
+            f"{interval(control.judgement)}{_link(control)}"
+        )
     return [*said, second + "."]
 
 
