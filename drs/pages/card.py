@@ -23,10 +23,14 @@ if TYPE_CHECKING:
 __all__ = ["card", "experiment"]
 
 
-def _decisive(claim_id: str, profile: str) -> Finding:
-    """What the strongest scale with complete records says of a claim."""
+def _decisive(claim_id: str, profile: str) -> list[Finding]:
+    """What the strongest scale with complete records says of a claim. Where its networks had not finished training, what
+    the strongest scale says that tested it comes first."""
     scales = Results().complete(get_claim(claim_id).experiment)
-    return strongest([finding(claim_id, profile), *(finding(claim_id, one.profile, one.dataset) for one in scales)])[0]
+    every = [finding(claim_id, profile), *(finding(claim_id, one.profile, one.dataset) for one in scales)]
+    tested = [found for found in every if found.judgement.verdict not in ("not tested", "no records")]
+    best = strongest(every)
+    return best if best[0] in tested else [*strongest(tested), *best]
 
 
 def card(
@@ -36,7 +40,7 @@ def card(
 
     Args:
         question: One sentence.
-        claim_id: The claim whose verdict, at the strongest scale that was run, chooses the answer.
+        claim_id: The claim whose verdict, at the strongest scale that tested it, chooses the answer.
         answers: A sentence for each verdict that this claim's rule can give; ``not tested`` may be left out.
         others: Further claims of the chapter, shown with their verdicts.
         profile: That of the page; ``smoke`` decides nothing.
@@ -46,7 +50,7 @@ def card(
         return prose(
             "\n".join([*lines, f"> `{profile}` runs only show that the chapter executes: they give no answer."])
         )
-    found = [_decisive(one, profile) for one in (claim_id, *others)]
+    found = [each for one in (claim_id, *others) for each in _decisive(one, profile)]
     first = found[0].judgement
     told = answers.get(first.verdict, f"Not known yet: {first.detail or 'there are no complete records'}.")
     lines += [f"> **The answer.** {told}", ">"]

@@ -58,6 +58,15 @@ def test_what_was_not_tested_or_not_run_is_no_answer(monkeypatch: pytest.MonkeyP
     assert lines[4].endswith('#A3">A3</a>')
 
 
+def test_a_scale_that_did_not_test_it_leaves_the_answer_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    judged({("A3", "quick"): "reproduced", ("A3", "full"): "not tested"}, monkeypatch)
+    lines = card("?", "A3", ANSWERS).data.splitlines()
+    assert lines[2] == "> **The answer.** Yes."
+    assert "● reproduced</span>" in lines[4]
+    assert "▲ not tested</span>" in lines[5]
+    assert len(lines) == 6
+
+
 def test_smoke_gives_no_answer() -> None:
     assert card("Why?", "A3", ANSWERS, profile="smoke").data == (
         "> **The question.** Why?\n>\n> `smoke` runs only show that the chapter executes: they give no answer."
