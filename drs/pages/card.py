@@ -24,8 +24,10 @@ __all__ = ["card", "experiment"]
 
 
 def _decisive(claim_id: str, profile: str) -> list[Finding]:
-    """What the strongest scale with complete records says of a claim. Where its networks had not finished training, what
-    the strongest scale says that tested it comes first."""
+    """What the strongest scale with complete records says of a claim.
+
+    Where its networks had not finished training, what the strongest scale says that tested it comes first.
+    """
     scales = Results().complete(get_claim(claim_id).experiment)
     every = [finding(claim_id, profile), *(finding(claim_id, one.profile, one.dataset) for one in scales)]
     tested = [found for found in every if found.judgement.verdict not in ("not tested", "no records")]
