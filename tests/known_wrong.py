@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).resolve().parent / "submissions"
+FEWER = "first(200)", "first(60)"
+"""Images in the given cells of most wrong submissions: their tests bring their own where the number matters."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,9 @@ def contents(built: Path) -> dict[str, str]:
     files = {}
     for one in GRADED + FAILING:
         cells = edited(code_cells(one.assignment, built), one.edits)
+        counts_images = one.path.endswith("/reference") or "q3.test_breaks_the_defence" in one.failed
+        if not counts_images:  # else the worst case of the capstone is near the bound that a test asks for
+            cells = [cell.replace(*FEWER) for cell in cells]
         files[f"{one.path}.ipynb"] = notebook(one.path, cells, one.assignment)
     for student in sorted((built / "student").glob("*.ipynb")):
         content = json.loads(student.read_text())

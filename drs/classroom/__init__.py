@@ -17,10 +17,13 @@ from typing import Any
 from drs.errors import UsageError, unknown
 from drs.paths import project_root
 
-__all__ = ["REPOSITORY", "assignment_names", "checks", "masters_folder", "student_notebook"]
+__all__ = ["OPEN", "REPOSITORY", "assignment_names", "checks", "masters_folder", "student_notebook"]
 
 REPOSITORY = "https://github.com/drs-book/drs"
 """Where a notebook that runs outside a checkout fetches the course from; the same as in ``_config.yml``."""
+
+OPEN = "# Open part:"
+"""How the first line of a cell begins that nobody grades; the grader does not run it."""
 
 
 def masters_folder() -> Path:

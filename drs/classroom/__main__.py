@@ -118,6 +118,19 @@ def grade_(
 
 
 @app.command()
+def variants(
+    roster: Annotated[Path, typer.Argument(help="Class list as CSV: of Canvas, of Moodle, or name,id.")],
+    out: Annotated[Path, typer.Option("--out", help="Table to write.")] = Path("variants.csv"),
+) -> None:
+    """Write down which variant of the open parts each student's number gives."""
+    from drs.classroom.identity import Roster
+    from drs.classroom.variants import write_variants
+
+    write_variants(Roster.read(roster), out)
+    typer.echo(str(out))
+
+
+@app.command()
 def student(
     name: Annotated[str, typer.Argument(help="Name of an assignment, or its beginning.")] = "a1",
     folder: Annotated[Path | None, typer.Option(help="Where your notebooks are.")] = None,

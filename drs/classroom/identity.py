@@ -17,7 +17,7 @@ from pathlib import Path
 
 from drs.errors import UsageError
 
-__all__ = ["SUBMITTERS", "Identity", "Roster", "Student", "parse", "printable", "submitters"]
+__all__ = ["SUBMITTERS", "Identity", "Roster", "Student", "parse", "plain", "printable", "submitters"]
 
 SUBMITTERS = "submission_metadata.yml"
 """The file in which an export of Gradescope says who handed in which folder."""
@@ -91,8 +91,12 @@ def submitters(path: Path) -> dict[str, Identity]:
     return found
 
 
-def _plain(text: str) -> str:
-    """Letters and digits alone, without case and accents."""
+def plain(text: str) -> str:
+    """Letters and digits alone, without case and accents.
+
+    >>> plain("Núñez, José-2")
+    'nunezjose2'
+    """
     split = unicodedata.normalize("NFKD", text).casefold()
     return "".join(one for one in split if one.isalnum())
 
@@ -112,7 +116,13 @@ class Student:
     @property
     def keys(self) -> set[str]:
         """What may stand for this student: numbers, logins and addresses."""
-        return {_plain(value) for key, value in self.row.items() if key.strip().casefold() in _NUMBERS} - {""}
+        return {plain(value) for key, value in self.row.items() if key.strip().casefold() in _NUMBERS} - {""}
+
+    @property
+    def number(self) -> str:
+        """The number or login that a student would type in; the name if the list has none."""
+        low = {key.strip().casefold(): value.strip() for key, value in self.row.items()}
+        return next((low[key] for key in _NUMBERS if low.get(key)), self.name)
 
     @property
     def names(self) -> set[str]:
@@ -120,7 +130,7 @@ class Student:
         last, comma, first = self.name.partition(",")
         words = self.name.split() if not comma else [*first.split(), *last.split()]
         turned = [*words[-1:], *words[:-1]]
-        return {_plain("".join(words)), _plain("".join(turned)), _plain(self.name)} - {""}
+        return {plain("".join(words)), plain("".join(turned)), plain(self.name)} - {""}
 
 
 class Roster:
@@ -167,6 +177,6 @@ class Roster:
             name: As a path has it.
             number: From the learning platform; empty if there is none.
         """
-        wanted = {_plain(number), _plain(name)} - {""}
+        wanted = {plain(number), plain(name)} - {""}
         by_number = [one for one in self.students if one.keys & wanted]
-        return by_number or [one for one in self.students if _plain(name) in one.names]
+        return by_number or [one for one in self.students if plain(name) in one.names]

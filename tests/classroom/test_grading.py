@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from drs.classroom import _guard
+from drs.classroom import OPEN, _guard
 from tests import known_wrong
 from tests.classroom import mutants
 
@@ -46,7 +46,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def grades(built: Path) -> Path:
     """The committed submissions graded under narrow limits."""
     out = built / "grades"
-    limits = ("--seconds", "120", "--cell-seconds", "8", "--memory", "1600", "--jobs", "2")
+    limits = ("--seconds", "120", "--cell-seconds", "12", "--memory", "1600", "--jobs", "2")
     done = classroom("grade", "tests/submissions", "--built", str(built), "--out", str(out), *limits)
     assert done.returncode == 0, done.stderr
     return out
@@ -139,19 +139,39 @@ def test_a_right_answer_of_another_kind_earns_everything(
     assert mutants.failed(one, built) == {}
 
 
-@pytest.mark.parametrize("name", ["a1_softmax", "a2_attacks", "a3_detection", "a4_capstone"])
-def test_a_solved_notebook_runs_from_top_to_bottom(name: str, built: Path, tmp_path: Path) -> None:
-    """As a student runs it: in a Jupyter kernel, in another folder, and the first error ends it."""
+TAKEN = {
+    "a1_softmax": (),
+    "a2_attacks": ("your network, from a1_network.safetensors",),
+    "a3_detection": ("your network, from", "your attacked images, from a2_attacked.safetensors"),
+    "a4_capstone": ("your network, from", "your attacked images, from", "your threshold, from a3_detector.safetensors"),
+}
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which one student works through the course."""
+    return tmp_path_factory.mktemp("desk")
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_a_solved_notebook_runs_from_top_to_bottom(name: str, built: Path, desk: Path) -> None:
+    """As a student runs it: in a Jupyter kernel, beside what the assignments before have left, up to the first error.
+
+    Each takes up the student's own work, so that run alone only the first can pass.
+    """
     import nbformat
     from nbclient import NotebookClient
 
     notebook = nbformat.read(built / "autograder" / f"{name}.ipynb", as_version=4)  # type: ignore[no-untyped-call]
     variables = {"DRS_CHECKPOINTS": str(built / "checkpoints"), "OMP_NUM_THREADS": "1"}
-    client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}})
+    client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(desk)}})
     client.execute(env=os.environ | variables)
     asked = [cell for cell in notebook.cells if cell.source.startswith("grader.check(")]
     assert len(asked) >= 5
     assert [cell.source for cell in asked if "All test cases passed" not in str(cell.outputs)] == []
+    shown = "".join(str(cell.outputs) for cell in notebook.cells if cell.source.startswith(OPEN))
+    assert [words for words in TAKEN[name] if words not in shown] == []
+    assert shown.count("image/png") == 1
 
 
 def test_feedback_says_what_to_look_at_and_shows_no_test_code(grades: Path) -> None:
@@ -184,6 +204,7 @@ def test_what_a_notebook_leaves_behind_is_ended(built: Path, tmp_path: Path) -> 
         ],
         "installs": [*cells, "%pip install cowsay\n!pip install cowsay"],
         "waits": [*cells, "while True:\n    pass"],
+        "open": [*cells, f"{OPEN} not run\nwhile True:\n    pass"],
         "=outside": [*cells, f"from pathlib import Path\nPath({str(beyond)!r}).unlink()"],
         "draws": [
             *cells,
