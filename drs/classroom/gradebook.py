@@ -14,7 +14,7 @@ from drs.classroom.identity import Roster
 from drs.classroom.written import Written
 from drs.errors import UsageError
 
-__all__ = ["Gradebook", "Marks", "items", "read_marks"]
+__all__ = ["Gradebook", "Marks", "items", "questions_of", "read_marks"]
 
 Marks = Mapping[tuple[str, str, str], float]
 """Points for written answers: (student, assignment, question) to points."""
@@ -179,6 +179,34 @@ def items(grades: Sequence[Grade]) -> list[list[str]]:
         head,
         *([*key, *points[key], str(tried[key]), str(failed[key]), f"{failed[key] / tried[key]:.2f}"] for key in tried),
     ]
+
+
+def questions_of(grades: Sequence[Grade]) -> list[list[str]]:
+    """How each question went, among the submissions that ran, as rows with a header.
+
+    Mean and share of full marks, and the message of failure that the most submissions got, with how many did.
+    """
+    earned: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    said: dict[tuple[str, str], Counter[str]] = {}
+    for grade in grades:
+        points: dict[tuple[str, str], tuple[float, float]] = {}
+        messages: dict[tuple[str, str], set[str]] = {}
+        for outcome in grade.outcomes if grade.status != "not graded" else ():
+            key = (grade.submission.assignment, outcome.case.question)
+            got, of = points.get(key, (0.0, 0.0))
+            points[key] = (got + outcome.case.points * outcome.passed, of + outcome.case.points)
+            if not outcome.passed:
+                messages.setdefault(key, set()).add(f"{outcome.case.name}: {outcome.message}")
+        for key, pair in points.items():
+            earned.setdefault(key, []).append(pair)
+            said.setdefault(key, Counter()).update(messages.get(key, ()))
+    rows = [["assignment", "question", "submissions", "mean", "of", "full_marks", "most_frequent", "times"]]
+    for key, pairs in earned.items():
+        full = sum(got == of for got, of in pairs) / len(pairs)
+        mean = sum(got for got, _ in pairs) / len(pairs)
+        message, times = min(said[key].items(), key=lambda one: (-one[1], one[0]), default=("", 0))
+        rows.append([*key, str(len(pairs)), f"{mean:.2f}", number(pairs[0][1]), f"{full:.2f}", message, str(times)])
+    return rows
 
 
 def read_marks(path: Path) -> dict[tuple[str, str, str], float]:

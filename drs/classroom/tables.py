@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from drs.classroom.feedback import number, write_csv, write_rows
-from drs.classroom.gradebook import Gradebook, Marks, items
+from drs.classroom.gradebook import Gradebook, Marks, items, questions_of
 from drs.classroom.grading import Grade
 from drs.classroom.identity import Roster
+from drs.classroom.similarity import similar
 from drs.classroom.written import answer, page, questions
 
 __all__ = ["write_tables"]
@@ -21,7 +22,7 @@ def write_tables(
     roster: Roster | None = None,
     marks: Marks | None = None,
 ) -> list[Path]:
-    """Write ``grades.csv``, ``students.csv``, ``items.csv`` and, where there is reason, the written part and exports.
+    """Write every table: where there is reason, the written part and the exports as well.
 
     Args:
         grades: In the order of the rows.
@@ -35,10 +36,18 @@ def write_tables(
     """
     asked = questions(autograders, sorted({one.submission.assignment for one in grades} - {""}))
     book = Gradebook(grades, roster, marks, asked)
-    made = [folder / "grades.csv", folder / "students.csv", folder / "items.csv"]
+    made = [
+        folder / "grades.csv",
+        folder / "students.csv",
+        folder / "items.csv",
+        folder / "questions.csv",
+        folder / "similar.csv",
+    ]
     write_csv(grades, made[0], book.notes())
     book.write_students(made[1])
     write_rows(items(grades), made[2])
+    write_rows(questions_of(grades), made[3])
+    write_rows(similar(grades, autograders.parent / "student"), made[4])
     answers = [
         (student, assignment, question, answer(grades[place].submission.path, question.title))
         for (student, assignment), place in sorted(book.counting.items())

@@ -416,3 +416,18 @@ def test_outside_a_checkout_the_course_says_where_it_is(tmp_path: Path, monkeypa
     monkeypatch.setattr("drs.classroom.project_root", lambda: tmp_path)
     with pytest.raises(UsageError, match="the course needs a checkout; run git clone https://"):
         student_notebook("a1_softmax")
+
+
+def test_every_outcome_names_tests_that_exist() -> None:
+    guide = (ROOT / "book" / "instructors.md").read_text().split("## Outcomes and the tests that show them")[1]
+    table = guide.split("\n## ")[0]
+    named = {part for part in table.split("`") if part.startswith("test_")}
+    masters = "".join(text(cell) for name in NAMES for cell in master(name)["cells"])
+    assert len(named) >= 18
+    assert [name for name in sorted(named) if f"def {name}(" not in masters] == []
+
+
+def test_there_are_ten_exam_questions_with_folded_answers() -> None:
+    parts = (ROOT / "book" / "exam.md").read_text().split("\n## ")[1:]
+    assert len(parts) == 10
+    assert [part.splitlines()[0] for part in parts if part.count("```{admonition} Answer\n:class: dropdown") != 1] == []

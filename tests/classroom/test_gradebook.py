@@ -11,9 +11,10 @@ import pytest
 
 from drs.classroom.assignments import Case
 from drs.classroom.feedback import escaped, write_csv, write_feedback
-from drs.classroom.gradebook import Gradebook, items, read_marks
+from drs.classroom.gradebook import Gradebook, items, questions_of, read_marks
 from drs.classroom.grading import Grade, Outcome
 from drs.classroom.identity import Roster, parse, printable
+from drs.classroom.similarity import similar, tokens
 from drs.classroom.submissions import Submission
 from drs.classroom.tables import write_tables
 from drs.classroom.written import Written, answer, save_questions
@@ -105,6 +106,52 @@ def test_items_say_how_often_a_test_failed() -> None:
         ["a1", "q1", "test_one", "public", "2", "2", "0", "0.00"],
         ["a1", "q1", "test_two", "hidden", "1", "2", "1", "0.50"],
     ]
+
+
+def test_questions_say_the_most_frequent_failure() -> None:
+    grades = [
+        graded("ada"),
+        graded("alan", (True, False)),
+        graded("bob", (False, False)),
+        graded("eve", status="not graded"),
+    ]
+    assert questions_of(grades)[1:] == [["a1", "q1", "3", "1.67", "3", "0.33", "test_two: no", "2"]]
+
+
+SOLUTION = """def mean_of(values):
+    total = 0.0
+    for value in values:
+        total = total + float(value) * 2
+    return total / len(values)"""
+OTHERWISE = """def mean_of(values):
+    doubled = [2 * float(value) for value in values if value is not None]
+    return sum(doubled) / max(len(doubled), 1)"""
+
+
+def test_a_copy_with_other_names_is_a_hint_and_another_answer_is_not(tmp_path: Path) -> None:
+    (tmp_path / "student").mkdir()
+    renamed = (
+        SOLUTION.replace("total", "s")
+        .replace("value ", "one ")
+        .replace("(value)", "(one)")
+        .replace("0.0", "0.0  # my own")
+    )
+    given = "import torch\nprint(torch.ones(3) + torch.zeros(3) * 2 - 5, 'given', [1, 2, 3], {4: 5})"
+    texts = {"ada": SOLUTION, "bob": renamed, "eve": OTHERWISE}
+    grades = []
+    for student, text in texts.items():
+        path = tmp_path / f"{student}.ipynb"
+        code = [given, text, 'grader.check("q1")']
+        path.write_text(json.dumps({"cells": [{"cell_type": "code", "source": cell} for cell in code]}))
+        grades.append(Grade(Submission(path, path.name, student, "a1"), "graded", "", (Outcome(CASES[0], True),)))
+    shown = [{"cell_type": "code", "source": cell} for cell in (given, "def mean_of(values):\n    ...")]
+    (tmp_path / "student" / "a1.ipynb").write_text(json.dumps({"cells": shown}))
+    named = similar(grades, tmp_path / "student")[1:]
+    assert [row[:5] for row in named] == [["a1", "ada.ipynb", "bob.ipynb", "q1", "1.00"]]
+    assert named[0][6] == "a hint, not a proof: read both"
+    usual = float(named[0][5])
+    assert usual < 0.5
+    assert tokens('"""Says."""\nx = y.total') == ["v0", "=", "v1", ".", "total"]
 
 
 def test_written_answers_are_collected_and_their_points_survive(tmp_path: Path) -> None:
