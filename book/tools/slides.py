@@ -41,7 +41,7 @@ section { position: fixed; left: 0; top: 0; width: 1280px; height: 720px; paddin
 section.on { visibility: visible }
 h2 { margin: 0 0 .5em; font-size: 38px; line-height: 1.15; color: #123a63 }
 p, ul, ol { margin: 0 0 .6em }
-pre { margin: 0 0 .5em; padding: .5em .8em; font: .8em/1.3 ui-monospace, monospace; white-space: pre-wrap;
+pre { margin: 0 0 .5em; padding: .5em .8em; font: .84em/1.2 ui-monospace, monospace; white-space: pre-wrap;
   background: #f3f4f6 }
 pre.printed { background: #fff; border-left: 4px solid #123a63 }
 code { font: .88em ui-monospace, monospace }
@@ -131,7 +131,8 @@ def code(cell: Notebook) -> str:
     printed = "".join(
         "".join(o["text"]) for o in cell["outputs"] if o["output_type"] == "stream" and o["name"] == "stdout"
     )
-    shown = f"<pre>{escape(''.join(cell['source']).strip())}</pre>"
+    source = re.sub(r"\n{3,}", "\n\n", "".join(cell["source"]).strip())  # two empty lines take room from the type
+    shown = f"<pre>{escape(source)}</pre>"
     return shown + (f'<pre class="printed">{escape(printed.rstrip())}</pre>' if printed.strip() else "")
 
 

@@ -6,6 +6,7 @@ import base64
 import re
 from typing import Any
 
+import notebooks
 import slides
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="10" height="10"><rect width="5" height="5"/></svg>'
@@ -27,7 +28,11 @@ TINY: dict[str, Any] = {
         code("secret = 1", tags=("launch", "remove-cell")),
         markdown("# A title\n\nThe *question* with $a < b$.\n\nA second paragraph."),
         markdown("(label)=\n## Code\n\nSee [the site](https://example.org) and <b>this</b>."),
-        code("print(1 < 2)", {"output_type": "stream", "name": "stdout", "text": ["True & <more>\n"]}, tags=("live",)),
+        code(
+            "print(1 < 2)\n\n\nx = 1",
+            {"output_type": "stream", "name": "stdout", "text": ["True & <more>\n"]},
+            tags=("live",),
+        ),
         code("draw()", FIGURE, tags=("remove-input",), mystnb=ABOUT),
         markdown("Reads the figure."),
         markdown("## Nothing below\n\n## To remember\n\n1. One.\n2. Two."),
@@ -45,7 +50,7 @@ def test_headings_code_and_figures_become_slides() -> None:
 def test_text_code_and_output_are_escaped() -> None:
     assert slides.slides_of(TINY)[1].parts == [
         "<p>See the site and &lt;b&gt;this&lt;/b&gt;.</p>",
-        '<pre>print(1 &lt; 2)</pre><pre class="printed">True &amp; &lt;more&gt;</pre>',
+        '<pre>print(1 &lt; 2)\n\nx = 1</pre><pre class="printed">True &amp; &lt;more&gt;</pre>',
     ]
 
 
@@ -69,6 +74,6 @@ def test_a_page_stands_alone_and_numbers_its_slides() -> None:
 def test_every_week_names_chapters_that_exist_and_loads_nothing() -> None:
     for chapters in slides.WEEKS.values():
         for name in chapters:
-            found = slides.slides_of(slides.read(slides.ROOT / "notebooks" / f"{name}.ipynb"))
+            found = slides.slides_of(notebooks.read(slides.ROOT / "notebooks" / f"{name}.ipynb"))
             assert len(found) > 3, name
             assert not re.search(r"""(?:src|href)=["']?https?:|url\(|@import""", slides.page(name, found)), name
