@@ -83,6 +83,7 @@ scale();
 show(at);
 """
 MARKDOWN = MarkdownIt("commonmark", {"html": False})
+BLOCKS = ("paragraph_open", "bullet_list_open", "ordered_list_open")
 MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+?)\$", re.DOTALL)
 
 
@@ -119,10 +120,10 @@ def sections(text: str) -> list[tuple[str, str]]:
         source = "\n".join(lines[slice(*token.map)])
         if token.type == "heading_open":
             found.append((tokens[i + 1].content, ""))
-        elif token.type in ("paragraph_open", "bullet_list_open", "ordered_list_open") and not (
-            found[-1][1] or re.fullmatch(r"\([\w-]+\)=", source.strip())
-        ):
-            found[-1] = (found[-1][0], source)
+        elif token.type in BLOCKS and not re.fullmatch(r"\([\w-]+\)=", source.strip()):
+            name, before = found[-1]
+            if not before or before.rstrip().endswith(":"):  # what a colon announces belongs to it
+                found[-1] = (name, f"{before}\n\n{source}".strip())
     return [one for one in found if one != ("", "")]
 
 

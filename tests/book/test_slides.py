@@ -6,8 +6,9 @@ import base64
 import re
 from typing import Any
 
-import notebooks
 import slides
+
+import notebooks
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="10" height="10"><rect width="5" height="5"/></svg>'
 
@@ -77,3 +78,7 @@ def test_every_week_names_chapters_that_exist_and_loads_nothing() -> None:
             found = slides.slides_of(notebooks.read(slides.ROOT / "notebooks" / f"{name}.ipynb"))
             assert len(found) > 3, name
             assert not re.search(r"""(?:src|href)=["']?https?:|url\(|@import""", slides.page(name, found)), name
+
+
+def test_a_formula_that_a_colon_announces_comes_along() -> None:
+    assert slides.sections("## A\n\nIt is:\n\n$$x$$\n\nMore.") == [("A", "It is:\n\n$$x$$")]
