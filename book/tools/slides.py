@@ -41,7 +41,7 @@ section { position: fixed; left: 0; top: 0; width: 1280px; height: 720px; paddin
 section.on { visibility: visible }
 h2 { margin: 0 0 .5em; font-size: 38px; line-height: 1.15; color: #123a63 }
 p, ul, ol { margin: 0 0 .6em }
-pre { margin: 0 0 .5em; padding: .5em .8em; font: .84em/1.2 ui-monospace, monospace; white-space: pre-wrap;
+pre { margin: 0 0 .5em; padding: .5em .8em; font: .8em/1.22 ui-monospace, monospace; white-space: pre-wrap;
   background: #f3f4f6 }
 pre.printed { background: #fff; border-left: 4px solid #123a63 }
 code { font: .88em ui-monospace, monospace }
@@ -84,7 +84,7 @@ show(at);
 """
 MARKDOWN = MarkdownIt("commonmark", {"html": False})
 BLOCKS = ("paragraph_open", "bullet_list_open", "ordered_list_open")
-MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+?)\$", re.DOTALL)
+MATH = re.compile(r"\$\$(.+?)\$\$(?: *\([\w-]+\))?|\$([^$\n]+?)\$", re.DOTALL)
 
 
 @dataclass

@@ -82,3 +82,4 @@ def test_every_week_names_chapters_that_exist_and_loads_nothing() -> None:
 
 def test_a_formula_that_a_colon_announces_comes_along() -> None:
     assert slides.sections("## A\n\nIt is:\n\n$$x$$\n\nMore.") == [("A", "It is:\n\n$$x$$")]
+    assert slides.inline("$$x$$ (eq-one)") == '<p><code class="tex">x</code></p>'
