@@ -28,7 +28,7 @@ FAST := tests/test_losses.py tests/test_losses_errors.py tests/test_spread.py te
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help install lock book notebooks check-notebooks smoke pdf links test lowest site-report bench lint format serve reproduce \
-  drift assignments grade student slides clean
+  drift assignments grade class student slides clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s%s\n", $$1, $$2}' Makefile
@@ -130,6 +130,9 @@ grade: install $(ASSIGNMENTS) ## Grade the notebooks in SUBMISSIONS, for the cla
 student: install ## Open ASSIGNMENT (a1 to a4) in JupyterLab, in a copy of your own under notebooks/assignments/mine
 	@notebook=$$($(CLASSROOM) student $(ASSIGNMENT)); echo "your copy: $$notebook"; \
 	  exec $(BIN)/jupyter lab "$$notebook" --ServerApp.root_dir="$(CURDIR)" $$(test "$$(id -u)" != 0 || echo --allow-root) $(LAB_OPTIONS)
+
+class: install $(ASSIGNMENTS) ## Grade a class of thirty through the whole course, made of known submissions, and time it
+	@$(BIN)/python -m tests.classroom.class_of_thirty
 
 slides: install ## Make the slides of each week, _build/slides/week1.html to week4.html, from the committed notebooks
 	@$(BIN)/python book/tools/slides.py
