@@ -41,7 +41,7 @@ def rows(*levels: tuple[float, float, float]) -> Tensor:
 def test_members_differ_in_the_loss_and_its_head_alone(profile: str) -> None:
     scale = PROFILES[profile]
     specs = get_experiment("family").specs(scale)
-    names = ["ce", "label-smoothing", "rce", "drs", "gce", "std", "mmc", "mmc-1", "mmc-30", "mmc-random"]
+    names = ["ce", "label-smoothing", "rce", "drs", "gce", "std", "mmc", "mmc-1", "mmc-3", "mmc-30", "mmc-random"]
     assert [spec["variant"] for spec in specs] == names * len(scale.seeds)
     for spec in specs:
         network, base = dict(spec["network"]), dict(specs[0]["network"])
@@ -56,11 +56,12 @@ def test_members_differ_in_the_loss_and_its_head_alone(profile: str) -> None:
     assert heads == {
         "mmc": {"scale": 10},
         "mmc-1": {"scale": 1},
+        "mmc-3": {"scale": 3},
         "mmc-30": {"scale": 30},
         "mmc-random": {"scale": 10, "centre_seed": scale.seeds[-1]},
     }
-    rates = {name: by_name[name]["network"]["learning_rate"] for name in ("ce", "mmc", "mmc-1", "mmc-30")}
-    assert rates == pytest.approx({"ce": 0.1, "mmc": 0.02, "mmc-1": 0.1, "mmc-30": 0.2 / 30})
+    rates = {name: by_name[name]["network"]["learning_rate"] for name in ("ce", "mmc", "mmc-1", "mmc-3", "mmc-30")}
+    assert rates == pytest.approx({"ce": 0.1, "mmc": 0.02, "mmc-1": 0.1, "mmc-3": 0.2 / 3, "mmc-30": 0.2 / 30})
 
 
 def test_single_logits_are_the_adaptive_losses_of_mmc() -> None:

@@ -19,7 +19,7 @@ __all__ = ["CENTRES", "LADDER", "MEMBERS", "against_published", "centres", "chos
 
 MEMBERS = ("ce", "label-smoothing", "drs", "rce", "gce", "std", "mmc")
 """The losses of the figure of the family, as variants."""
-CENTRES = {"mmc-1": "norm 1", "mmc": "norm 10", "mmc-30": "norm 30", "mmc-random": "norm 10, random"}
+CENTRES = {"mmc-1": "norm 1", "mmc-3": "norm 3", "mmc": "norm 10", "mmc-30": "norm 30", "mmc-random": "norm 10, random"}
 """Centres of the MMC networks, as the text calls them."""
 LADDER = {
     column("ce", budget=EPSILON): "PGD, cross-entropy",

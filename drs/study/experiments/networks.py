@@ -64,7 +64,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
 learn at all under DRS; here the question is what the loss does to a network that has learnt."""
 LONGER = {"mlp": 4, "small_conv-plain": 4}
 """How many times the updates an architecture needs, to fit its training images as the others do."""
-CENTRES = {"mmc": 10, "mmc-1": 1, "mmc-30": 30}
+CENTRES = {"mmc": 10, "mmc-1": 1, "mmc-3": 3, "mmc-30": 30}
 """Norms of the simplex's centres, C_MM; 10 is the published one."""
 
 
