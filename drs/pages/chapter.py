@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from drs.pages import markdown
-from drs.pages.claims import interval
+from drs.pages.claims import details, interval
 from drs.pages.listing import claim_link
 from drs.paths import repository_address
 from drs.study.claims import finding, get_claim
@@ -55,7 +55,7 @@ def sentence(found: Finding) -> str:
     seeds = "" if found.claim.counts == "seeds" else f", seeds: {found.seeds}"
     return (
         f"**{judged.verdict.capitalize()}** under `{found.profile}` ({found.dataset}, {judged.n} "
-        f"{found.claim.counts}{seeds}): {found.claim.quantity} = {interval(judged)}. {judged.detail}."
+        f"{found.claim.counts}{seeds}): {found.claim.quantity} = {interval(judged)}. {details(judged)}."
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 from drs.pages.markdown import cell, table
 from drs.study.claims import CLAIMS, Finding, Judgement
 from drs.study.history import NOTHING, Entry, known, said
 
-__all__ = ["as_blocks", "as_history", "as_lines", "as_markdown", "interval", "when_fixed"]
+__all__ = ["as_blocks", "as_history", "as_lines", "as_markdown", "details", "interval", "when_fixed"]
 
 
 def interval(judged: Judgement) -> str:
@@ -20,6 +21,15 @@ def interval(judged: Judgement) -> str:
     if judged.low != judged.low:
         return cell(judged.estimate) or "none"
     return f"{cell(judged.estimate)} [{cell(judged.low)}, {cell(judged.high)}]"
+
+
+def details(judged: Judgement) -> str:
+    """The numbers behind a judgement, for a page. An accuracy that rounds to the limit it misses is not printed.
+
+    >>> details(Judgement("undecided", 0, 0, 0, 3, "MLP is left out: training ended at 0.980, below 0.98"))
+    'MLP is left out: training ended below 0.98'
+    """
+    return re.sub(r"training ended at [\d.]+, below", "training ended below", judged.detail)
 
 
 def as_lines(findings: list[Finding]) -> str:
@@ -38,7 +48,7 @@ def as_blocks(findings: list[Finding]) -> str:
         claim, judged = found.claim, found.judgement
         blocks.append(
             f"{claim.id:<4} {judged.verdict.upper()} ({found.profile}): {claim.statement}\n"
-            f"     {claim.quantity}: {interval(judged)}, {judged.n} {claim.counts}; {judged.detail}\n"
+            f"     {claim.quantity}: {interval(judged)}, {judged.n} {claim.counts}; {details(judged)}\n"
             f"     rule: {claim.words}\n"
             f"     {said(claim)}\n"
             f"     {claim.notebook}.ipynb"

@@ -15,7 +15,7 @@ from drs.pages.contests import contest_page
 from drs.pages.figures.drs import curve
 from drs.pages.figures.figured import Figured
 from drs.pages.figures.front import Row, forest, undetected
-from drs.pages.found import deciding_frame, five, scale, tally
+from drs.pages.found import deciding_frame, scale, sentences, tally
 from drs.pages.listing import as_json, as_tables, by_source, heading, seeds_table, threshold
 from drs.pages.markdown import table
 from drs.pages.report import FRAGMENTS
@@ -70,7 +70,7 @@ def texts() -> dict[str, str]:
         "claims.md": f"{as_tables(found)}\n\n{counted}\n",
         "seeds.md": seeds_table(found) + "\n",
         "claims.json": as_json(found) + "\n",
-        "found.md": f"{tally(found)}\n{five(found)}\n{scale(found)}",
+        "found.md": f"{tally(found)}\n{scale(found)}\n{sentences(found)}",
     } | {f"report_{fragment.__name__}.md": fragment() + "\n" for fragment in FRAGMENTS}
     readme = fill((project_root() / "README.md").read_text(encoding="utf-8"), f"{as_markdown(found)}\n\n{counted}")
     return {"README.md": readme} | {f"book/_generated/{name}": text for name, text in generated.items()}

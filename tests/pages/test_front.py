@@ -189,12 +189,13 @@ def test_what_restraint_does_is_said_with_the_budget_where_it_helps_most(monkeyp
     rows = [("ce", 0.9, 0.4, 0.1), ("ce", 0.9, 0.6, 0.1), ("drs", 0.8, 0.9, 0.2), ("drs", 0.8, 0.7, 0.2)]
     frame = pd.DataFrame(rows, columns=["variant", "worst@0", "worst@0.05", "worst@0.1"])
     monkeypatch.setattr(found, "deciding_frame", lambda name: frame if name == "losses" else pd.DataFrame())
-    said = found.five([finding("A3", "partly reproduced"), finding("C1", "held", 0.02, 0.01, 0.03)]).splitlines()
-    assert len(said) == 2
+    said = found.sentences([finding("A3", "partly reproduced"), finding("C1", "held", 0.02, 0.01, 0.03)]).splitlines()
+    assert len(said) == 3
     assert said[0].startswith("- **DRS makes some architectures more robust, and not others.** ")
     assert "at epsilon 0.05, where it helps most, DRS keeps 80% of the images and cross-entropy 50%" in said[1]
     assert "at epsilon 0.1 it keeps 20%" in said[1]
-    assert (
-        "Against the best of 4 other regularisers, each as well tuned, its area differs by 0.02 [0.01, 0.03]" in said[1]
+    assert said[2].startswith(
+        "- **It gains more than its rivals.** Each of 4 other regularisers and DRS got the strength"
     )
-    assert said[1].endswith('">C1</a>: held, `quick`, mnist5k).')
+    assert "DRS minus the best of them: 0.02 [0.01, 0.03] (" in said[2]
+    assert said[2].endswith('">C1</a>: held, `quick`, mnist5k).')
