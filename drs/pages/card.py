@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 from drs.pages.chapter import prose
 from drs.pages.claims import interval
 from drs.pages.listing import claim_link
+from drs.pages.report import architecture
 from drs.pages.verdicts import badge, strongest
 from drs.study.claims import finding, get_claim
 from drs.study.claims.base import Finding
-from drs.study.experiments.networks import is_colour
 from drs.study.profiles import PROFILES, get_profile
 from drs.study.records import Record, canonical
 from drs.study.results import Results
 from drs.study.scales import Everywhere, Shown
+from drs.training.spec import TrainingSpec
 
 if TYPE_CHECKING:
     from IPython.display import Markdown
@@ -77,8 +78,7 @@ def _line(shown: Shown) -> str:
         with_data = any("dataset" in record.run.spec for record in shown.records)
         on = f"runs on {shown.scale.dataset}" if with_data else "runs on random numbers, without a data set"
         return f"{head}: {len(shown.records)} {on}."
-    shapes = _different({key: network[key] for key in ("dataset", "model", "model_options")} for network in networks)
-    named = _sizes(shapes)
+    named = _sizes(networks)
     seeds = _range([network["seed"] for network in networks])
     named_seeds = f"seeds {seeds}" if "to" in seeds else f"seed {seeds}"
     images = [record.run.spec["images"] for record in shown.records if "images" in record.run.spec]
@@ -93,20 +93,19 @@ def _line(shown: Shown) -> str:
     return f"{head}: {'; '.join(part for part in parts if part)}."
 
 
-def _sizes(shapes: Iterable[Mapping[str, Any]]) -> list[str]:
+def _sizes(networks: Iterable[Mapping[str, Any]]) -> list[str]:
     """Architectures with their numbers of parameters, which are counted on networks that are built; without torch, to
     read the book only, the names of the architectures."""
+    specs = [TrainingSpec.from_dict(network) for network in networks]
+    sizes: dict[str, list[int]] = {}
     try:
-        from drs.training.models import build_model, count_parameters
+        for spec in specs:
+            name, count = architecture(spec)
+            sizes.setdefault(name, []).append(count)
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        return sorted({f"`{shape['model']}`" for shape in shapes})
-    sizes: dict[str, list[int]] = {}
-    for shape in shapes:
-        channels = 3 if is_colour(shape["dataset"]) else 1
-        built = build_model(shape["model"], channels=channels, classes=10, seed=0, **shape["model_options"])
-        sizes.setdefault(type(built).__name__, []).append(count_parameters(built))
+        return sorted({f"`{spec.model}`" for spec in specs})
     return [f"{name} with {_range(counts)} parameters" for name, counts in sorted(sizes.items())]
 
 

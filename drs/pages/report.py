@@ -23,6 +23,7 @@ from drs.training.spec import TrainingSpec
 __all__ = [
     "FRAGMENTS",
     "SCALES",
+    "architecture",
     "architectures",
     "attacks",
     "cost",
@@ -59,15 +60,21 @@ def networks_trained(runs: Iterable[Run]) -> list[TrainingSpec]:
 
 
 @lru_cache(maxsize=64)
-def _parameters(model: str, options: tuple[tuple[str, int], ...], colour: bool) -> int:
+def _built(model: str, options: tuple[tuple[str, int], ...], colour: bool) -> tuple[str, int]:
     from drs.training.models import build_model, count_parameters
 
-    return count_parameters(build_model(model, channels=3 if colour else 1, classes=10, seed=0, **dict(options)))
+    network = build_model(model, channels=3 if colour else 1, classes=10, seed=0, **dict(options))
+    return type(network).__name__, count_parameters(network)
+
+
+def architecture(spec: TrainingSpec) -> tuple[str, int]:
+    """What the network of a training is called, and how many numbers the training fits."""
+    return _built(spec.model, tuple(sorted(spec.model_options.items())), PIXELS.get(spec.dataset) == 32)
 
 
 def parameter_count(spec: TrainingSpec) -> int:
     """How many numbers a training fits."""
-    return _parameters(spec.model, tuple(sorted(spec.model_options.items())), PIXELS.get(spec.dataset) == 32)
+    return architecture(spec)[1]
 
 
 def architectures() -> str:

@@ -10,7 +10,7 @@ from drs.errors import Diverged
 from drs.evaluation.accuracy import accuracy, clean_metrics, logits_of
 from drs.evaluation.curves import curve_metrics
 from drs.study.experiments.base import Context, Outcome, Spec
-from drs.study.experiments.family import choose
+from drs.study.experiments.family import choice, choose
 from drs.study.metrics import column
 from drs.training.loop import Training
 from drs.training.spec import TrainingSpec
@@ -48,10 +48,7 @@ def _chosen(spec: Spec, context: Context) -> tuple[Training, dict[str, float]]:
         raise Diverged(f"training diverged at every value tried: {', '.join(f'{value:g}' for value in spec['tried'])}")
     finished = {value: numbers for value, numbers in tried.items() if trained[value].accuracy >= spec["trained"]}
     taken = choose(finished or tried, spec["tried"][0])
-    notes = {column("tuned"): float(taken)}
-    for value, (clean, area) in tried.items():
-        notes |= {column("validation_clean", budget=value): clean, column("validation", budget=value): area}
-    return trained[taken], notes
+    return trained[taken], choice(taken, tried)
 
 
 def run(spec: Spec, context: Context) -> Outcome:

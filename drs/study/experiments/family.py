@@ -8,7 +8,6 @@ lowering the true logit raises L_MMC, and raising the logit of a class lowers L_
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -29,7 +28,7 @@ from drs.training.loop import Training
 from drs.training.models import Network
 from drs.training.spec import TrainingSpec
 
-__all__ = ["CLOSE", "answers", "attacked", "choose", "every_logit", "lower_true", "raise_class", "run"]
+__all__ = ["CLOSE", "answers", "attacked", "choice", "choose", "every_logit", "lower_true", "raise_class", "run"]
 
 CLOSE = 0.01
 """How far below the best clean accuracy of the values tried a value may lie and still be taken."""
@@ -192,6 +191,14 @@ def choose(tried: Mapping[float, tuple[float, float]], published: float) -> floa
     return max(allowed, key=lambda value: (allowed[value], value == published))
 
 
+def choice(taken: float, tried: Mapping[float, tuple[float, float]]) -> dict[str, float]:
+    """The value taken, and the clean accuracy and the worst case of every value on validation images, as metrics."""
+    notes = {column("tuned"): float(taken)}
+    for value, (clean, worst) in tried.items():
+        notes |= {column("validation_clean", budget=value): clean, column("validation", budget=value): worst}
+    return notes
+
+
 def _tuned(spec: Spec, context: Context) -> tuple[Training, dict[str, float]]:
     """The network of a specification; for a tuned loss that of the value which :func:`choose` takes, and the choice."""
     if "tried" not in spec:
@@ -204,18 +211,14 @@ def _tuned(spec: Spec, context: Context) -> tuple[Training, dict[str, float]]:
     trained: dict[float, Training] = {}
     tried: dict[float, tuple[float, float]] = {}
     for value in spec["tried"]:
-        options = {**base.loss_options, spec["option"]: value}
-        trained[value] = context.network(replace(base, loss_options=options).as_dict())
+        trained[value] = context.network(base.having(spec["option"], value).as_dict())
         model = trained[value].network
         standing = torch.ones_like(labels, dtype=torch.bool)
         for objective in ("ce", "margin"):
             standing &= ~PGD(epsilon=epsilon, steps=steps, objective=objective)(model, images, labels).success
         tried[value] = (accuracy(logits_of(model, every_image), every_label), share(standing))
     taken = choose(tried, base.loss_options[spec["option"]])
-    notes = {column("tuned"): float(taken)}
-    for value, (clean, worst) in tried.items():
-        notes |= {column("validation_clean", budget=value): clean, column("validation", budget=value): worst}
-    return trained[taken], notes
+    return trained[taken], choice(taken, tried)
 
 
 def run(spec: Spec, context: Context) -> Outcome:
