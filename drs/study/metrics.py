@@ -54,12 +54,15 @@ ATTACKS = {
     "cw": "C&W",
     "cw_hc": "C&W-hc",
     "wb_0": "kappa 0",
-    "wb_5": "kappa 5",
+    "wb_high": "high kappa",
+    "clean": "no attack",
+    "blind": "PGD that ignores the test",
     "selective": "selective PGD",
     "orthogonal": "orthogonal PGD",
     "joint": "joint PGD",
+    "union": "all of them, image by image",
 }
-"""Attacks that stand in a name after a dot, as the text calls them; ``wb_5`` is the white-box C&W with kappa 5."""
+"""Attacks that stand in a name after a dot, as the text calls them; ``wb_0`` and ``wb_high`` are the white-box C&W."""
 
 SPREADS = {
     "std_logits": "std of false logits",

@@ -20,6 +20,7 @@ __all__ = [
     "PROFILES",
     "QUICK",
     "SMOKE",
+    "Adaptive",
     "Anatomy",
     "Architectures",
     "Captions",
@@ -175,15 +176,25 @@ class Constant:
 class WhiteBox:
     """Numbers of ``whitebox``, by the names its specifications use.
 
-    ``epsilon`` is the budget of the adaptive PGD attacks: that of the oblivious ones in the tables.
+    ``epsilon`` is the budget of the FGSM step that C&W-wb is timed against; ``lead_share`` times the median lead of the
+    true logit on held-out images is the kappa of the attack with high confidence.
     """
 
     images: int = 100
     epsilon: float = 0.1
-    steps: int = 100
+    lead_share: float = 0.5
     search_steps: int = 6
     first_iterations: int = 300
     max_iterations: int = 300
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adaptive:
+    """Numbers of ``adaptive``, by the names its specifications use; the largest budget is that of the tables."""
+
+    images: int = 100
+    epsilons: tuple[float, ...] = (0.03, 0.05, 0.1)
+    steps: int = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -334,7 +345,7 @@ class Profile:
         lenet: Options of the LeNets among them.
         objectives: Networks of the RCE chapters.
         anatomy, controls, architectures, why, cost, stress, theory: Numbers of one experiment.
-        detection, constant, whitebox, zoo, family: The same, of later ones.
+        detection, constant, whitebox, adaptive, zoo, family: The same, of later ones.
         captions, density, restrained: The same, of the related methods.
     """
 
@@ -369,6 +380,7 @@ class Profile:
     detection: Detection = field(default_factory=Detection)
     constant: Constant = field(default_factory=Constant)
     whitebox: WhiteBox = field(default_factory=WhiteBox)
+    adaptive: Adaptive = field(default_factory=Adaptive)
     zoo: Zoo = field(default_factory=Zoo)
     family: Family = field(default_factory=Family)
     captions: Captions = field(default_factory=Captions)
@@ -425,7 +437,8 @@ SMOKE = Profile(
     theory=Theory(draws=100),
     detection=Detection(epsilons=(0.1, 0.2), jsma_steps=5, search_steps=2, max_iterations=20),
     constant=Constant(constants=(1.0, 100.0), max_iterations=10),
-    whitebox=WhiteBox(images=16, steps=5, search_steps=2, first_iterations=20, max_iterations=20),
+    whitebox=WhiteBox(images=16, search_steps=2, first_iterations=20, max_iterations=20),
+    adaptive=Adaptive(images=16, steps=5),
     zoo=Zoo(
         images=8,
         updates=10,
@@ -513,6 +526,7 @@ PAPER = Profile(
     stress=Stress(curve_images=500, steps=100, step_curve=(10, 50, 100, 1000), queries=5000),
     detection=Detection(max_iterations=1000),
     whitebox=WhiteBox(max_iterations=1000),
+    adaptive=Adaptive(images=1000),
     family=Family(updates=20_000, batch=128, images=1000, validation_images=1000, steps=100, queries=5000),
     captions=Captions(repeats=10, training_images=3500, images=1000, steps=4000),
     density=DensityScaled(repeats=10, steps=2300, flow_steps=3000, head_steps=1000, moons_steps=2000),

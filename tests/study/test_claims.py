@@ -220,17 +220,17 @@ def test_reliable_is_a_number_under_the_attacks_that_succeed() -> None:
 
 
 def test_high_confidence_counts_its_examples() -> None:
-    values = {"f2_positive.wb_5": 0.2, "f2_count.wb_5": 60.0, "images": 100.0}
+    values = {"f2_positive.wb_high": 0.2, "f2_count.wb_high": 60.0, "images": 100.0}
     frame = _networks({"ce": values, "rce": values})
-    frame["f2_count.wb_5"], frame["images"] = frame["f2_count.wb_5"].round(), frame["images"].round()
-    frame["f2_positive.wb_5"] = np.where(frame["network.loss"] == "rce", 1.0, 0.2)
+    frame["f2_count.wb_high"], frame["images"] = frame["f2_count.wb_high"].round(), frame["images"].round()
+    frame["f2_positive.wb_high"] = np.where(frame["network.loss"] == "rce", 1.0, 0.2)
     said = "RCE: 180 of 300 images reached it, 180 keep f2 > 0; CE: 180 of 300 images reached it, 36 keep f2 > 0"
     judged = _judge("B7", frame)
     assert (judged.verdict, judged.n, judged.detail) == ("reproduced", 180, said)
     assert judged.low == pytest.approx(180 / (180 + 1.959964**2), abs=1e-6)  # Wilson's interval of 180 of 180
-    few = _judge("B7", frame.assign(**{"f2_count.wb_5": 5.0}))
+    few = _judge("B7", frame.assign(**{"f2_count.wb_high": 5.0}))
     assert (few.verdict, few.n) == ("not tested", 15)
-    assert few.detail.startswith("too few reach the margin: RCE: 15 of 300 images reached it, 15 keep f2 > 0; ")
+    assert few.detail.startswith("too few reach kappa: RCE: 15 of 300 images reached it, 15 keep f2 > 0; ")
 
 
 def test_each_half_of_the_white_box_claim_has_its_number() -> None:
@@ -246,7 +246,7 @@ def test_each_half_of_the_white_box_claim_has_its_number() -> None:
 
 
 def test_no_number_without_a_success() -> None:
-    one = {"f2_positive.wb_5": np.nan, "f2_count.wb_5": np.nan, "images": 100.0}
+    one = {"f2_positive.wb_high": np.nan, "f2_count.wb_high": np.nan, "images": 100.0}
     assert _judge("B7", _networks({"ce": one, "rce": one})).verdict == "not tested"
 
 
@@ -287,15 +287,33 @@ def test_best_metric() -> None:
 
 def test_adaptive_takes_the_attackers_best_and_the_defenders_best() -> None:
     columns = {
-        "undetected.confidence.selective": 0.9,
-        "undetected.non_me.selective": 0.01,
-        "undetected.non_me.joint@10": 0.6,  # the attacker takes the larger
-        "undetected.k_density.orthogonal": 0.4,  # the defender takes this metric
-        "undetected.k_density.wb_0": 0.99,  # not an adaptive attack at the budget
+        **{f"undetected.confidence.union@{e}": 0.9 for e in (0.03, 0.1)},
+        "undetected.non_me.union@0.03": 0.3,  # the defender takes this metric here
+        "undetected.non_me.union@0.1": 0.6,
+        "undetected.k_density.union@0.03": 0.5,
+        "undetected.k_density.union@0.1": 0.4,  # and that one there
+        "undetected.k_density.selective@0.1": 0.05,  # one attack alone
+        "worst@0.03": 0.5,
+        "worst@0.1": 0.25,
     }
-    judged = _judge("C5", _networks({"ce": columns, "rce": columns}))
+    judged = _judge("C5", _networks({"ce": dict.fromkeys(columns, 0.0), "rce": columns}))
     assert judged.verdict == "not reproduced"
     assert judged.estimate == pytest.approx(0.4)
+    said = "undetected by budget: 0.30 at 0.03 (without the test 0.50), 0.40 at 0.1 (without the test 0.75)"
+    assert judged.detail == said
+    assert _judge("C5", _networks({"rce": {"undetected.non_me.selective": 0.9}})).verdict == "no records"
+
+
+def test_the_defender_may_choose_another_metric_on_each_network() -> None:
+    frame = _networks({"rce": {f"undetected.{d}.union@0.1": 0.0 for d in ("confidence", "non_me", "k_density")}})
+    frame = frame.assign(**{"worst@0.1": 0.0})
+    for seed, kept in enumerate(("confidence", "non_me", "k_density")):
+        for detector in ("confidence", "non_me", "k_density"):
+            left = 0.02 + 0.5 * (detector != kept)
+            frame.loc[frame["network.seed"] == seed, f"undetected.{detector}.union@0.1"] = left
+    judged = _judge("C5", frame)
+    assert judged.verdict == "reproduced"
+    assert judged.estimate == pytest.approx(0.02)
 
 
 def test_transfer_is_paired_by_seed() -> None:

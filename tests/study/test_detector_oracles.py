@@ -7,7 +7,7 @@ the first pixel, a feature, is another one in each split.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from drs.attacks import Attack
 from drs.detection import KDensity, auc_interval
 from drs.evaluation.curves import ATTACKS
-from drs.study.experiments import detection, whitebox
+from drs.study.experiments import adaptive, detection, whitebox
 from drs.study.experiments import detector as detector_module
 from drs.training.datasets import Split
 from tests.study.oracle import BOUNDARY, TAGS, Array, Line, Scripted, dataset, line_logits, softmax, tags_of, training
@@ -268,28 +268,22 @@ def test_detection_attacks_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None
 
 # --- white box -------------------------------------------------------------------------------------------------------
 
-WHITE = {"images": COUNT, "epsilon": 0.1, "steps": 7, "search_steps": 2, "first_iterations": 11, "max_iterations": 17}
+WHITE = {
+    "images": COUNT,
+    "epsilon": 0.1,
+    "lead_share": 1.0,
+    "search_steps": 2,
+    "first_iterations": 11,
+    "max_iterations": 17,
+}
 TARGETS = {"ce": (10.0, 0.5), "rce": (8.0, 0.3), "drs": (-10.0, 0.4)}
 """Slope and boundary of the networks that the transfer goes to, by loss; their seed is 1."""
-ADAPTIVE = {"selective": (0.12, 0.41), "orthogonal": (0.15, 0.42)}
-FARTHER = 0.0071
-JOINT = {0.1: (0.18, 0.43), 1.0: (0.203, 0.44), 10.0: (0.22, 0.45)}
 
 
 def scripted_wb(confidence: float, **options: Any) -> Move:
-    """kappa 0 moves by 0.203, kappa 5 by 0.35; every second image comes to lie among the training images."""
-    by, mark = {0.0: (0.203, 0.3), 5.0: (0.35, 0.4)}[confidence]
+    """kappa 0 moves by 0.203, a higher one by 0.35; every second image comes to lie among the training images."""
+    by, mark = (0.203, 0.3) if confidence == 0.0 else (0.35, 0.4)
     return Move(by=by, mark=mark, home=True, confidence=confidence, options=options)
-
-
-def adaptive(by: float, mark: float) -> Callable[..., Move]:
-    """Moves a little farther for each next metric: five attacks on the first, five on the second, five on the third."""
-
-    def build(**options: Any) -> Move:
-        earlier = sum("score" in (attack.options or {}) for attack, *_ in Move.calls)
-        return Move(by=by + FARTHER * (earlier // 5), mark=mark, options=options)
-
-    return build
 
 
 def network_of(values: Mapping[str, Any]) -> Line:
@@ -299,12 +293,16 @@ def network_of(values: Mapping[str, Any]) -> Line:
 def attacked_in_white(monkeypatch: pytest.MonkeyPatch, loss: str) -> Any:
     monkeypatch.setattr(whitebox, "FGSM", lambda epsilon: Move(by=epsilon, mark=0.2))
     monkeypatch.setattr(whitebox, "WhiteBoxCarliniWagner", scripted_wb)
-    monkeypatch.setattr(whitebox, "SelectivePGD", adaptive(*ADAPTIVE["selective"]))
-    monkeypatch.setattr(whitebox, "OrthogonalPGD", adaptive(*ADAPTIVE["orthogonal"]))
-    monkeypatch.setattr(whitebox, "JointPGD", lambda weight, **options: adaptive(*JOINT[weight])(**options))
     targets = [training(other, seed=1, train_size=10) for other in TARGETS]
     context = Scripted(data=DATA, network_of=network_of)
     return whitebox.run({"network": training(loss, train_size=8), "targets": targets, **WHITE}, context)
+
+
+def held_out_lead() -> float:
+    """The median (of an even number, the upper one) of the lead of the true logit on validation images."""
+    z, labels = ByHand(1.0).logits(pixels(DATA.validation)), DATA.validation.labels.numpy()
+    leads = sorted(row[y] - np.delete(row, y).max() for row, y in zip(z, labels))
+    return float(leads[len(leads) // 2])
 
 
 @pytest.mark.parametrize("loss", ["ce", "rce"])
@@ -314,13 +312,13 @@ def test_the_white_box_by_hand(loss: str, monkeypatch: pytest.MonkeyPatch) -> No
     images, labels = pixels(DATA.test, COUNT), DATA.test.labels[:COUNT].numpy()
     held_out, normal = view.scores(pixels(DATA.validation)), view.scores(images)
     right = normal["label"] == labels
-    expected: dict[str, float] = {"images": COUNT}
+    expected: dict[str, float] = {"images": COUNT, "clean_margin_median": held_out_lead(), "train_accuracy": 0.875}
 
-    def seen(name: str, inputs: Array, metrics: Sequence[str] = METRICS) -> None:
+    def seen(name: str, inputs: Array) -> None:
         attacked = view.scores(inputs)
         wrong = attacked["label"] != labels
         used = right & wrong
-        for metric in metrics:
+        for metric in METRICS:
             held, others = held_out[metric], attacked[metric]
             expected[f"successes.{metric}.{name}"] = used.sum()
             expected[f"undetected.{metric}.{name}"] = (wrong & (others >= threshold(held, 0.05))).mean()
@@ -329,7 +327,7 @@ def test_the_white_box_by_hand(loss: str, monkeypatch: pytest.MonkeyPatch) -> No
                 expected[f"{key}.{metric}.{name}"] = each[key]
 
     examples = {}
-    for kappa, name in ((0.0, "wb_0"), (5.0, "wb_5")):
+    for kappa, name in ((0.0, "wb_0"), (held_out_lead(), "wb_high")):
         attack = scripted_wb(kappa)
         inputs = examples[name] = moved(images, labels, attack.by, attack.mark, home=True)
         z = view.logits(inputs)
@@ -340,6 +338,7 @@ def test_the_white_box_by_hand(loss: str, monkeypatch: pytest.MonkeyPatch) -> No
         missing = np.maximum(-view.density(inputs, label) - view.eta()[label], 0.0)
         expected[f"success.{name}"] = success.mean()
         assert name != "wb_0" or 0 < (missing[done] > 0).mean() < 1  # or it would not tell them apart
+        assert 0 < done.sum() < right.sum()
         expected[f"f2_positive.{name}"] = (missing[done] > 0).mean()
         expected[f"f2_count.{name}"] = done.sum()
         expected[f"distortion.{name}"] = distortion(images, inputs)[done].mean()
@@ -359,19 +358,14 @@ def test_the_white_box_by_hand(loss: str, monkeypatch: pytest.MonkeyPatch) -> No
         used = (clean["label"] == labels) & wrong
         if used.sum() >= 2:
             expected[f"transfer_auc_fooled.{other}"] = auc_by_hand(a[used], b[used])
-    for number, metric in enumerate(METRICS):
-        for name, (by, mark) in ADAPTIVE.items():
-            seen(name, moved(images, labels, by + FARTHER * number, mark), [metric])
-        for weight, (by, mark) in JOINT.items():
-            seen(f"joint@{weight:g}", moved(images, labels, by + FARTHER * number, mark), [metric])
     same({k: v for k, v in found.metrics.items() if not k.startswith("seconds_per_example.")}, expected)
     assert {k for k in found.metrics if k.startswith("seconds")} == {
-        f"seconds_per_example.{name}" for name in ("fgsm", "wb_0", "wb_5")
+        f"seconds_per_example.{name}" for name in ("fgsm", "wb_0", "wb_high")
     }
-    shown = np.stack([images[:6], examples["wb_0"][:6], examples["wb_5"][:6]]).reshape(3, 6, 1, 1, 3)
+    shown = np.stack([images[:6], examples["wb_0"][:6], examples["wb_high"][:6]]).reshape(3, 6, 1, 1, 3)
     np.testing.assert_allclose(found.arrays["images"], shown * 255, atol=0.51)
     assert found.arrays["labels"].tolist() == labels[:6].tolist()
-    predicted = [view.logits(examples[name][:6]).argmax(axis=1).tolist() for name in ("wb_0", "wb_5")]
+    predicted = [view.logits(examples[name][:6]).argmax(axis=1).tolist() for name in ("wb_0", "wb_high")]
     assert found.arrays["predicted"].tolist() == predicted
 
 
@@ -386,9 +380,6 @@ def test_the_white_box_attacks_the_detector_that_is_measured(loss: str, monkeypa
     monkeypatch.setattr(detector_module, "KDensity", noted)
     attacked_in_white(monkeypatch, loss)
     assert bandwidths == [BANDWIDTHS[name] for name in (loss, *TARGETS)]
-    view = ByHand(BANDWIDTHS[loss])
-    images = pixels(DATA.test, COUNT)
-    normal = view.scores(images)
     fgsm, plain, confident, *rest = Move.calls
     assert fgsm[0].by == 0.1
     for attack, *_ in (plain, confident):
@@ -400,18 +391,9 @@ def test_the_white_box_attacks_the_detector_that_is_measured(loss: str, monkeypa
         assert [len(examples) for examples in density.examples] == [3, 3, 2]
         assert options.pop("progress") is False
         assert options == {"search_steps": 2, "first_iterations": 11, "max_iterations": 17}
-    assert len(rest) == 3 * 5
-    for number, (attack, model, inputs, labels) in enumerate(rest):
-        options = dict(attack.options or {})
-        score = options.pop("score")
-        assert options == {"epsilon": 0.1, "steps": 7}
-        watched = inputs.clone().requires_grad_(True)
-        values = score(model, watched)
-        metric = METRICS[number // 5]
-        np.testing.assert_allclose(values.detach().numpy(), normal[metric], rtol=1e-4, atol=1e-6, err_msg=metric)
-        assert torch.autograd.grad(values.sum(), watched)[0].abs().sum() > 0
-        assert tags_of(inputs) == {"test"}
-        assert torch.equal(labels, DATA.test.labels[:COUNT])
+    assert not rest
+    assert plain[0].confidence == 0.0
+    assert confident[0].confidence == pytest.approx(held_out_lead(), rel=1e-5)
 
 
 def test_transferred_images_that_did_not_move_are_no_examples() -> None:
@@ -428,3 +410,103 @@ def test_transferred_images_that_did_not_move_are_no_examples() -> None:
     found = whitebox._transfer(context, values, images, labels, half)
     clean, moved_ = (target.scores(each[:4].reshape(-1, 3).double().numpy())["k_density"] for each in (images, half))
     assert found["transfer_auc.rce"] == auc_by_hand(clean, moved_)
+
+
+# --- attackers who know the test ------------------------------------------------------------------------------------
+
+AWARE = {"images": COUNT, "epsilons": [0.1, 0.2], "steps": 7}
+BLIND = {"ce": (0.9, 0.39), "margin": (1.1, 0.4)}
+"""How far each attack moves in units of its budget, and its mark, which is the third of the features."""
+MADE = {"selective": (1.2, 0.41), "orthogonal": (1.5, 0.42)}
+JOINT = {0.01: (1.1, 0.31), 0.1: (1.8, 0.43), 1.0: (2.03, 0.44), 10.0: (2.2, 0.45)}
+FARTHER = 0.071
+
+
+def attacked_by_all(monkeypatch: pytest.MonkeyPatch, loss: str) -> Any:
+    """Scripted attacks; each next metric's move a little farther."""
+
+    def made(by: float, mark: float) -> Callable[..., Move]:
+        def build(epsilon: float, **options: Any) -> Move:
+            watched = torch.full((1, 1, 1, 3), 0.3)
+            answer = options["score"](Line(), watched).item()
+            number = [score(Line(), watched).item() for score in the_scores].index(answer)
+            return Move(by=(by + FARTHER * number) * epsilon, mark=mark, options={"epsilon": epsilon, **options})
+
+        return build
+
+    density = KDensity(BANDWIDTHS[loss])
+    density.fit(DATA.train.first(8).to_float()[0].flatten(1), DATA.train.labels[:8], classes=3)
+    the_scores = adaptive.score_functions(density).values()
+
+    def blind(objective: str, epsilon: float, steps: int) -> Move:
+        by, mark = BLIND[objective]
+        return Move(by=by * epsilon, mark=mark, options={"epsilon": epsilon, "steps": steps})
+
+    monkeypatch.setattr(adaptive, "PGD", blind)
+    monkeypatch.setattr(adaptive, "SelectivePGD", made(*MADE["selective"]))
+    monkeypatch.setattr(adaptive, "OrthogonalPGD", made(*MADE["orthogonal"]))
+    monkeypatch.setattr(adaptive, "JointPGD", lambda weight, **options: made(*JOINT[weight])(**options))
+    return adaptive.run({"network": training(loss, train_size=8), **AWARE}, Scripted(data=DATA))
+
+
+@pytest.mark.parametrize("loss", ["ce", "rce"])
+def test_what_all_attackers_get_through_by_hand(loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = attacked_by_all(monkeypatch, loss)
+    view = ByHand(BANDWIDTHS[loss])
+    images, labels = pixels(DATA.test, COUNT), DATA.test.labels[:COUNT].numpy()
+    held_out = view.scores(pixels(DATA.validation))
+    limits = {metric: threshold(held_out[metric], 0.05) for metric in METRICS}
+
+    def look(inputs: Array) -> tuple[Array, dict[str, Array]]:
+        seen = view.scores(inputs)
+        wrong = seen["label"] != labels
+        return wrong, {metric: wrong & (seen[metric] >= limits[metric]) for metric in METRICS}
+
+    clean_wrong, clean = look(images)
+    expected = {"images": COUNT, "accuracy": 1 - clean_wrong.mean(), "train_accuracy": 0.875}
+    expected |= {f"undetected.{metric}.clean": clean[metric].mean() for metric in METRICS}
+    told_apart = []
+    for e in (0.1, 0.2):
+        every = [
+            (name, m, by * e, mark) for m in METRICS for name, (by, mark) in [("blind", v) for v in BLIND.values()]
+        ]
+        for number, m in enumerate(METRICS):
+            made = [*MADE.items(), *(("joint", v) for v in JOINT.values())]
+            every += [(name, m, (by + FARTHER * number) * e, mark) for name, (by, mark) in made]
+        looks = [(name, m, *look(moved(images, labels, by, mark))) for name, m, by, mark in every]
+        for metric in METRICS:
+            for name in ("blind", "selective", "orthogonal", "joint"):
+                each = [passed[metric] for other, m, _, passed in looks if (other, m) == (name, metric)]
+                expected[f"undetected.{metric}.{name}@{e:g}"] = np.any(each, axis=0).mean()
+            union = np.any([clean[metric], *(passed[metric] for *_, passed in looks)], axis=0)
+            expected[f"undetected.{metric}.union@{e:g}"] = union.mean()
+            assert found.arrays[f"passed.{metric}@{e:g}"].tolist() == union.tolist()
+            single = max(v for k, v in expected.items() if k.startswith(f"undetected.{metric}") and "union" not in k)
+            told_apart.append(union.mean() > single)
+        fooled = np.any([clean_wrong, *(wrong for _, _, wrong, _ in looks)], axis=0)
+        expected[f"worst@{e:g}"] = 1 - fooled.mean()
+        assert found.arrays[f"fooled@{e:g}"].tolist() == fooled.tolist()
+    assert any(told_apart)  # the union is more than the best attack alone
+    same(found.metrics, expected)
+
+
+@pytest.mark.parametrize("loss", ["ce", "rce"])
+def test_each_attacker_follows_the_score_that_is_measured(loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    attacked_by_all(monkeypatch, loss)
+    images = pixels(DATA.test, COUNT)
+    normal = ByHand(BANDWIDTHS[loss]).scores(images)
+    assert len(Move.calls) == 2 * (2 + 3 * (2 + len(adaptive.JOINT_WEIGHTS)))
+    for number, (attack, model, inputs, labels) in enumerate(Move.calls):
+        options = dict(attack.options or {})
+        assert (options["epsilon"], options["steps"]) == (0.1 if number < len(Move.calls) // 2 else 0.2, 7)
+        assert tags_of(inputs) == {"test"}
+        assert torch.equal(labels, DATA.test.labels[:COUNT])
+        place = number % (len(Move.calls) // 2) - 2
+        if place < 0:
+            assert "score" not in options
+            continue
+        watched = inputs.clone().requires_grad_(True)
+        values = options["score"](model, watched)
+        metric = METRICS[place // (2 + len(adaptive.JOINT_WEIGHTS))]
+        np.testing.assert_allclose(values.detach().numpy(), normal[metric], rtol=1e-4, atol=1e-6, err_msg=metric)
+        assert torch.autograd.grad(values.sum(), watched)[0].abs().sum() > 0

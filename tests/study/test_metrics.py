@@ -66,7 +66,7 @@ def test_every_committed_name_is_parsed_and_printed_as_it_is() -> None:
             Metric("detection_rate", number=5, detector="non_me", attack="cw_hc"),
             "C&W-hc",
         ),
-        ("f2_positive.wb_5", Metric("f2_positive", attack="wb_5"), "kappa 5: f2 > 0"),
+        ("f2_positive.wb_high", Metric("f2_positive", attack="wb_high"), "high kappa: f2 > 0"),
         (
             "undetected.k_density.wb_0",
             Metric("undetected", detector="k_density", attack="wb_0"),
@@ -78,7 +78,7 @@ def test_every_committed_name_is_parsed_and_printed_as_it_is() -> None:
             "JSMA",
         ),
         ("distortion.cw", Metric("distortion", attack="cw"), "C&W distortion"),
-        ("distortion.wb_5", Metric("distortion", attack="wb_5"), "kappa 5: distortion"),
+        ("distortion.wb_high", Metric("distortion", attack="wb_high"), "high kappa: distortion"),
         ("seconds_per_example.wb_0", Metric("seconds_per_example", attack="wb_0"), "C&W-wb, kappa 0, s"),
         ("transfer_auc_fooled.rce", Metric("transfer_auc", part="fooled", loss="rce"), "to RCE: AUC, fooled only"),
         ("transfer.ce", Metric("transfer", loss="ce"), "to CE: wrong on examples"),

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = [
     "A0",
     "ABOUT_THE_WORST_CASE",
-    "ADAPTIVE",
     "C1",
     "C3",
     "C4",
@@ -249,21 +248,28 @@ C4 = Claim(
 
 WITHSTANDS = 0.1
 """What 'withstands' is taken to mean: fewer images than this share are misclassified and accepted."""
-ADAPTIVE = ("selective", "orthogonal", "joint")
 
 
 def judge_adaptive(frame: pd.DataFrame) -> Judgement:
-    """C5: undetected successes of the best adaptive attack against the defender's best metric, RCE networks."""
-    worst = []
-    for detector in DETECTORS:
-        known = columns(frame, "undetected", detector=detector)
-        tried = [name for name, metric in known.items() if metric.attack in ADAPTIVE]
-        worst.append(np.nanmax(np.stack([per_seed(frame, "rce", [name]) for name in tried]), axis=0))
-    left = np.stack(worst).min(axis=0)
-    share = mean_interval(left)
-    verdict = threshold_rule(share.low, share.high, above=WITHSTANDS, direction="less")
-    each = ", ".join(f"{name.replace('_', '-')} {row.mean():.2f}" for name, row in zip(DETECTORS, worst))
-    return Judgement(verdict, share.mean, share.low, share.high, len(left), f"undetected by metric: {each}")
+    """C5: images that some attack gets misclassified and accepted, for the defender's best metric, RCE networks."""
+    budgets = [metric.budget for metric in columns(frame, "worst").values() if metric.budget is not None]
+    if not budgets:
+        return no_records("no budget was attacked")
+    verdicts, said, shares = [], [], []
+    for budget in budgets:
+        names = [column("undetected", detector=detector, attack="union", budget=budget) for detector in DETECTORS]
+        left = np.stack([per_seed(frame, "rce", [name]) for name in names]).min(axis=0)
+        shares.append(share := mean_interval(left))
+        verdicts.append(threshold_rule(share.low, share.high, above=WITHSTANDS, direction="less"))
+        broken = 1.0 - per_seed(frame, "rce", [column("worst", budget=budget)])
+        said.append(f"{share.mean:.2f} at {budget:g} (without the test {broken.mean():.2f})")
+    verdict: VerdictName = "undecided"
+    if "reproduced" in verdicts:
+        verdict = "reproduced" if set(verdicts) == {"reproduced"} else "partly reproduced"
+    elif "undecided" not in verdicts:
+        verdict = "not reproduced"
+    last = shares[-1]
+    return Judgement(verdict, last.mean, last.low, last.high, last.n, f"undetected by budget: {', '.join(said)}")
 
 
 C5 = Claim(
@@ -271,12 +277,16 @@ C5 = Claim(
     "ours",
     "The thresholding test on an RCE network withstands an attacker who knows it.",
     "",
-    "undetected successes of the best adaptive attack, RCE, best metric",
-    f"Reproduced if the 95% t interval over seeds lies below {WITHSTANDS:g}, of the share of images that are "
-    "misclassified and accepted at 5% false rejection, under the worst of selective, orthogonal and joint PGD at "
-    f"epsilon {SHOWN:g}, for the metric where that share is smallest; undecided if it straddles {WITHSTANDS:g}.",
-    "whitebox",
+    f"images misclassified and accepted at epsilon {SHOWN:g}, union of the attacks, RCE, best metric",
+    "The share of images that at least one attack gets misclassified and accepted at 5% false rejection: PGD that "
+    "ignores the test, and selective, orthogonal and joint PGD made for each metric; for the metric where that share "
+    f"is smallest at each seed. Reproduced if its 95% t interval over seeds lies below {WITHSTANDS:g} at every budget "
+    f"(epsilon 0.03, 0.05 and {SHOWN:g}); partly if it does at some budget; not if it lies above at every budget; else "
+    "undecided.",
+    "adaptive",
     "notebooks/15_white_box",
     judge_adaptive,
     networks=("rce",),
+    amended="The first rule took the largest share of one attack, which is only a lower bound of what the attacks get "
+    "through together, and looked at one budget, at which an RCE network is broken without any detector.",
 )

@@ -442,15 +442,15 @@ NEARLY_EVERY = 0.95
 
 
 def judge_high_confidence(frame: pd.DataFrame) -> Judgement:
-    """B7: share of C&W-wb examples with kappa = 5 that keep f2 > 0 on RCE networks, if enough reach the margin."""
+    """B7: share of C&W-wb examples of high confidence that keep f2 > 0 on RCE networks, if enough reach kappa."""
     counts, kept, images = (
         per_seed(frame, "rce", [name])
-        for name in (column("f2_count", attack="wb_5"), column("f2_positive", attack="wb_5"), column("images"))
+        for name in (column("f2_count", attack="wb_high"), column("f2_positive", attack="wb_high"), column("images"))
     )
     reached = int(np.nansum(counts))
     detail = "; ".join(_reached(frame, loss) for loss in ("rce", "ce"))
     if reached < ENOUGH * images.sum():
-        return Judgement("not tested", np.nan, np.nan, np.nan, reached, f"too few reach the margin: {detail}")
+        return Judgement("not tested", np.nan, np.nan, np.nan, reached, f"too few reach kappa: {detail}")
     found = share_interval(round(float(np.nansum(counts * kept))), reached)
     verdict = threshold_rule(found.low, found.high, above=NEARLY_EVERY, direction="greater")
     return Judgement(verdict, found.mean, found.low, found.high, reached, detail)
@@ -461,8 +461,8 @@ ENOUGH = 0.5
 
 
 def _reached(frame: pd.DataFrame, loss: str) -> str:
-    """How many images reached the margin of 5, and on how many of those f2 is positive."""
-    names = (column("f2_count", attack="wb_5"), column("f2_positive", attack="wb_5"), column("images"))
+    """How many images reached kappa, and on how many of those f2 is positive."""
+    names = (column("f2_count", attack="wb_high"), column("f2_positive", attack="wb_high"), column("images"))
     counts, kept, images = (of_loss(frame, loss, [name])[name].to_numpy(float) for name in names)
     positive = np.nansum(counts * kept)
     return (
@@ -473,18 +473,20 @@ def _reached(frame: pd.DataFrame, loss: str) -> str:
 B7 = Claim(
     "B7",
     RCE,
-    "High-confidence C&W-wb (kappa = 5) cannot make its examples look normal.",
+    "High-confidence C&W-wb cannot make its examples look normal.",
     "Table 6, from memory: every example keeps f2 > 0; the published code cannot succeed at that margin",
-    "share with f2 > 0 at kappa = 5, RCE",
-    "Reproduced if the 95% Wilson interval of the share with f2 > 0, of the examples that reach the margin of 5 on RCE "
-    f"networks, lies above {NEARLY_EVERY:g}; not if it lies below; undecided if it straddles it. Not tested if fewer "
-    f"than {ENOUGH:g} of the images reach the margin: an attack that misses its own aim says nothing of a defence.",
+    "share with f2 > 0 at high confidence, RCE",
+    "Kappa is half of the median lead of the true logit on held-out images of the same network. Reproduced if the 95% "
+    "Wilson interval of the share with f2 > 0, of the examples that reach kappa on RCE networks, lies above "
+    f"{NEARLY_EVERY:g}; not if it lies below; undecided if it straddles it. Not tested if fewer than {ENOUGH:g} of the "
+    "images reach kappa: an attack that misses its own aim says nothing of a defence.",
     "whitebox",
     "notebooks/15_white_box",
     judge_high_confidence,
-    counts="examples that reached the margin",
+    counts="examples that reached kappa",
     networks=("ce", "rce"),
-    amended="The first rule took the mean over seeds without an interval, however few images reached the margin.",
+    amended="The first rule took the mean over seeds without an interval, however few images reached the margin, and "
+    "the same margin of 5 for every network, whatever margins that network gives clean images.",
 )
 
 # --- B8 to B10: features, noise, constants ---------------------------------------------------------------------------

@@ -5,25 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor
-
 from drs.attacks import CarliniWagnerL2
-from drs.attacks.objectives import margin
-from drs.evaluation.accuracy import logits_of
 from drs.evaluation.probes import Tempered
 from drs.study.experiments.base import Context, Outcome, Spec
+from drs.study.experiments.detector import median_lead
 from drs.study.metrics import column
-from drs.training.models import Network
 
 __all__ = ["run"]
-
-SMALLEST = 1e-6
-"""A median margin below it is taken to be it, so that a network that has learnt nothing divides by no zero."""
-
-
-def _lead(network: Network, images: Tensor, labels: Tensor) -> float:
-    """Median lead of the true logit over the largest false one."""
-    return max(SMALLEST, float(-margin(logits_of(network, images), labels).median()))
 
 
 def run(spec: Spec, context: Context) -> Outcome:
@@ -45,7 +33,7 @@ def run(spec: Spec, context: Context) -> Outcome:
     control: Mapping[str, Any] | None = spec.get("control")
     if control is not None:
         other, held_out = context.network(control).network, data.validation.to_float(context.device)
-        metrics["divisor"] = _lead(other, *held_out) / _lead(network, *held_out)
+        metrics["divisor"] = median_lead(other, *held_out) / median_lead(network, *held_out)
         divided = Tempered(other, metrics["divisor"])
         for constant, attack in attacks.items():
             metrics[column("rescaled", budget=constant)] = attack(divided, images, labels).robust_accuracy(labels)

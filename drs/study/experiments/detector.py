@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from drs.attacks import Adversarials, Attack
+from drs.attacks.objectives import margin
 from drs.detection import (
     BANDWIDTH_CE,
     BANDWIDTH_RCE,
@@ -30,11 +31,24 @@ from drs.study.experiments.base import Context
 from drs.study.metrics import column
 from drs.training.models import Network
 
-__all__ = ["METRICS", "DetectorView", "Mask", "Scores", "bandwidth", "detector_metrics", "distortion", "timed"]
+__all__ = [
+    "METRICS",
+    "SMALLEST",
+    "DetectorView",
+    "Mask",
+    "Scores",
+    "bandwidth",
+    "detector_metrics",
+    "distortion",
+    "median_lead",
+    "timed",
+]
 
 Mask: TypeAlias = NDArray[np.bool_]
 
 METRICS = ("confidence", "non_me", "k_density")
+SMALLEST = 1e-6
+"""A median lead below it is taken to be it, so that a network that has learnt nothing divides by no zero."""
 
 
 def bandwidth(loss: str) -> float:
@@ -88,7 +102,6 @@ def detector_metrics(
     wrong: Tensor,
     *,
     wanted: Collection[str],
-    metrics: Collection[str] = METRICS,
 ) -> dict[str, float]:
     """The numbers of each metric's detector under one attack.
 
@@ -101,10 +114,9 @@ def detector_metrics(
         wrong: (n,) whether the network is wrong on the attacked image.
         wanted: Keys of :func:`drs.detection.evaluate_detector`, or ``auc_all``: all normal images against the used
             attacked ones. Left out where fewer than two images are used.
-        metrics: Of :data:`METRICS`.
     """
     values: dict[str, float] = {}
-    for metric in metrics:
+    for metric in METRICS:
         held, clean, moved = held_out.of[metric], normal.of[metric], attacked.of[metric]
         if used.sum() >= 2:
             found = evaluate_detector(clean[: len(used)][used], moved[used], held_out=held, paired=True)
@@ -115,6 +127,11 @@ def detector_metrics(
             wrong.cpu().numpy(), moved, threshold
         )
     return values
+
+
+def median_lead(network: Network, images: Tensor, labels: Tensor) -> float:
+    """Median lead of the true logit over the largest false one."""
+    return max(SMALLEST, float(-margin(logits_of(network, images), labels).median()))
 
 
 def distortion(images: Tensor, others: Tensor) -> Tensor:

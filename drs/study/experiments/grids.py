@@ -40,6 +40,7 @@ __all__ = [
     "SEQUENCES",
     "SHAPES",
     "VOCABULARY",
+    "adaptive",
     "anatomy",
     "architectures",
     "constant",
@@ -266,6 +267,11 @@ def whitebox(profile: Profile, dataset: str) -> list[Spec]:
         }
         for spec in first_architecture(profile, dataset)
     ]
+
+
+def adaptive(profile: Profile, dataset: str) -> list[Spec]:
+    """The networks of the detection experiment that share the first one's architecture."""
+    return [{"network": spec.as_dict(), **asdict(profile.adaptive)} for spec in first_architecture(profile, dataset)]
 
 
 HEALTHY = {"ce": "CE network", "adversarial": "adversarially trained network"}
