@@ -5,7 +5,7 @@ All of them are made from the plans of the experiments and from the records ther
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -32,6 +32,7 @@ __all__ = [
     "not_run",
     "outcome",
     "parameter_count",
+    "planned",
     "seeds",
     "trainings",
 ]
@@ -42,7 +43,18 @@ SCALES = tuple(
     if not profile.scratch
     for dataset in (profile.dataset, *profile.also_on)
 )
-"""Profile and data set of every scale that the report speaks of."""
+"""Profile and data set of every scale at which everything is planned."""
+
+
+def planned() -> Iterator[tuple[str, str, str]]:
+    """Profile, data set and experiment of everything that the report speaks of."""
+    for profile, dataset in SCALES:
+        for name in EXPERIMENTS:
+            yield profile, dataset, name
+    for one in PROFILES.values():
+        for dataset in one.architectures.elsewhere:
+            if "architectures" in EXPERIMENTS:
+                yield one.name, dataset, "architectures"
 
 
 def _range(values: Iterable[float]) -> str:
@@ -80,12 +92,11 @@ def parameter_count(spec: TrainingSpec) -> int:
 def architectures() -> str:
     """Every architecture with its number of parameters, and where it is used."""
     used: dict[tuple[str, str, str], dict[int, None]] = {}
-    for profile, dataset in SCALES:
-        for name in EXPERIMENTS:
-            for spec in networks_trained(plan(name, profile, dataset=dataset)):
-                count = parameter_count(spec)
-                depth = f"-{spec.model_options['depth']}" if spec.model == "resnet" else ""
-                used.setdefault((f"{spec.model}{depth}", profile, dataset), {})[count] = None
+    for profile, dataset, name in planned():
+        for spec in networks_trained(plan(name, profile, dataset=dataset)):
+            count = parameter_count(spec)
+            depth = f"-{spec.model_options['depth']}" if spec.model == "resnet" else ""
+            used.setdefault((f"{spec.model}{depth}", profile, dataset), {})[count] = None
     rows = [[f"`{model}`", f"{profile}, {data}", _range(counts)] for (model, profile, data), counts in used.items()]
     return table(["architecture", "profile, data", "parameters"], sorted(rows))
 
@@ -93,18 +104,17 @@ def architectures() -> str:
 def trainings() -> str:
     """The hyperparameters of the networks at each scale; experiments that train alike share a row."""
     rows: dict[tuple[str, ...], list[str]] = {}
-    for profile, dataset in SCALES:
-        for name in EXPERIMENTS:
-            if specs := networks_trained(plan(name, profile, dataset=dataset)):
-                settings = (
-                    f"{profile}, {dataset}",
-                    ", ".join(sorted({spec.model for spec in specs})),
-                    _range(spec.steps for spec in specs),
-                    _range(spec.batch_size for spec in specs),
-                    f"rate {_range(spec.learning_rate for spec in specs)} ({specs[0].schedule}), "
-                    f"decay {_range(spec.weight_decay for spec in specs)}",
-                )
-                rows.setdefault(settings, []).append(f"{name}: {len(specs)}")
+    for profile, dataset, name in planned():
+        if specs := networks_trained(plan(name, profile, dataset=dataset)):
+            settings = (
+                f"{profile}, {dataset}",
+                ", ".join(sorted({spec.model for spec in specs})),
+                _range(spec.steps for spec in specs),
+                _range(spec.batch_size for spec in specs),
+                f"rate {_range(spec.learning_rate for spec in specs)} ({specs[0].schedule}), "
+                f"decay {_range(spec.weight_decay for spec in specs)}",
+            )
+            rows.setdefault(settings, []).append(f"{name}: {len(specs)}")
     header = ["profile, data", "models", "updates", "batch", "learning rate (schedule), weight decay", "networks"]
     return table(header, [[*settings, ", ".join(names)] for settings, names in rows.items()])
 
@@ -119,7 +129,7 @@ def attacks(epsilon: float = 0.05) -> str:
         kept = [part for part in settings[:-1].split(", ") if part.split("=")[0] not in ("epsilon", "seed")]
         rows.append([f"`{name}`", "every profile", f"{{class}}`drs.attacks.{kind}`", f"`{', '.join(kept) or 'none'}`"])
     for profile, dataset in ((each.name, each.dataset) for each in deciding()):
-        for experiment in ("stress", "detection", "constant", "whitebox"):
+        for experiment in ("stress", "detection", "constant", "whitebox", "adaptive"):
             spec = plan(experiment, profile, dataset=dataset)[0].spec
             kept = [f"{k}={v}" for k, v in spec.items() if isinstance(v, (int, float, list)) and not _is_specs(v)]
             rows.append([f"experiment `{experiment}`", profile, "", f"`{', '.join(kept)}`"])
@@ -134,27 +144,26 @@ def cost() -> str:
     """What the records of each experiment took to compute, and on what."""
     rows, total, number = [], 0.0, 0
     seen: set[tuple[str, str]] = set()
-    for profile, dataset in (*SCALES, ("paper", "cifar10-jpeg")):
-        for name in EXPERIMENTS:
-            records = Results().records(name, profile, dataset=dataset)
-            keys = {(profile, record.run.key) for record in records}
-            if not records or keys & seen:  # an experiment without data is the same whatever the data set
-                continue
-            seen |= keys
-            seconds = [record.seconds for record in records]
-            total, number = total + sum(seconds), number + len(records)
-            devices, torches = {r.device for r in records}, {r.versions.get("torch", "unknown") for r in records}
-            rows.append(
-                [
-                    f"{profile}, {dataset}",
-                    f"`{name}`",
-                    len(records),
-                    f"{sum(seconds) / 60:.1f}",
-                    f"{max(seconds):.0f}",
-                    ", ".join(sorted(devices)),
-                    ", ".join(sorted(torches)),
-                ]
-            )
+    for profile, dataset, name in (*planned(), *(("paper", "cifar10-jpeg", name) for name in EXPERIMENTS)):
+        records = Results().records(name, profile, dataset=dataset)
+        keys = {(profile, record.run.key) for record in records}
+        if not records or keys & seen:  # an experiment without data is the same whatever the data set
+            continue
+        seen |= keys
+        seconds = [record.seconds for record in records]
+        total, number = total + sum(seconds), number + len(records)
+        devices, torches = {r.device for r in records}, {r.versions.get("torch", "unknown") for r in records}
+        rows.append(
+            [
+                f"{profile}, {dataset}",
+                f"`{name}`",
+                len(records),
+                f"{sum(seconds) / 60:.1f}",
+                f"{max(seconds):.0f}",
+                ", ".join(sorted(devices)),
+                ", ".join(sorted(torches)),
+            ]
+        )
     rows.append(["**all**", "", number, f"{total / 60:.1f}", "", "", ""])
     return table(["profile, data", "experiment", "runs", "minutes", "longest run, s", "device", "torch"], rows)
 
@@ -162,16 +171,15 @@ def cost() -> str:
 def not_run() -> str:
     """Every experiment and scale without all of its records, with the claims that are open there."""
     rows, seen = [], set()
-    for profile, dataset in SCALES:
-        for name, experiment in EXPERIMENTS.items():
-            runs = plan(name, profile, dataset=dataset)
-            key = (profile, *(run.key for run in runs))  # as above
-            done = len(Results().records(name, profile, dataset=dataset))
-            if done < len(runs) and key not in seen:
-                claims = [claim.id for claim in CLAIMS.values() if claim.experiment == name]
-                where = f"{profile}, {dataset}"
-                rows.append([where, f"`{name}`: {experiment.title}", f"{done} of {len(runs)}", ", ".join(claims)])
-            seen.add(key)
+    for profile, dataset, name in planned():
+        runs = plan(name, profile, dataset=dataset)
+        key = (profile, *(run.key for run in runs))  # as above
+        done = len(Results().records(name, profile, dataset=dataset))
+        if done < len(runs) and key not in seen:
+            claims = [claim.id for claim in CLAIMS.values() if claim.experiment == name]
+            title = f"`{name}`: {EXPERIMENTS[name].title}"
+            rows.append([f"{profile}, {dataset}", title, f"{done} of {len(runs)}", ", ".join(claims)])
+        seen.add(key)
     if not rows:
         return "Every experiment has been run at every scale."
     return table(["profile, data", "experiment", "runs with a record", "claims not judged there"], rows)
@@ -196,7 +204,12 @@ def data() -> str:
     """Every data set by name, and at which scale it is used."""
     rows = []
     for name in PIXELS:
-        where = [profile for profile, dataset in SCALES if dataset == name] or ["only on request"]
+        found = {profile: [one for p, d, one in planned() if (p, d) == (profile, name)] for profile in PROFILES}
+        where = [
+            profile if len(used) == len(EXPERIMENTS) else f"{profile} ({', '.join(used)})"
+            for profile, used in found.items()
+            if used
+        ] or ["only on request"]
         rows.append([f"`{name}`", ", ".join(where), f"{PIXELS[name]} x {PIXELS[name]}"])
     return table(["data set", "profiles", "pixels"], rows)
 

@@ -29,6 +29,7 @@ __all__ = [
     "Cost",
     "DensityScaled",
     "Detection",
+    "Elsewhere",
     "Family",
     "Objectives",
     "Profile",
@@ -51,12 +52,28 @@ class Anatomy:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Elsewhere:
+    """What ``architectures`` changes on another data set, so that its networks finish training there too.
+
+    Attributes:
+        names: Architectures; those that the claims are judged on.
+        train_size: Training images used.
+        longer: How many times the updates.
+    """
+
+    names: tuple[str, ...]
+    train_size: int
+    longer: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Architectures:
-    """Numbers of ``architectures`` and, but for the first two, of ``why``, by the names their specifications use.
+    """Numbers of ``architectures`` and, but for the first three, of ``why``, by the names their specifications use.
 
     Attributes:
         names: Architectures, keys of :data:`drs.study.experiments.networks.ARCHITECTURES`.
         seeds: How many of the profile's seeds; None for all.
+        elsewhere: What changes on other data sets, by their names.
         images: Test images attacked.
         strong_images: The first of them that Standard and the temperatures see; none of them in ``why``.
         epsilons: Budgets of the curve.
@@ -67,6 +84,7 @@ class Architectures:
 
     names: tuple[str, ...] = ("small_conv", "lenet", "mlp", "small_conv-plain", "mlp-norm")
     seeds: int | None = None
+    elsewhere: Mapping[str, Elsewhere] = field(default_factory=dict)
     images: int = 300
     strong_images: int = 100
     epsilons: tuple[float, ...] = (0.0, 0.02, 0.05, 0.1, 0.2)
@@ -467,6 +485,9 @@ QUICK = Profile(
         training={"steps": 1080},
         second={"model": "resnet", "model_options": {"depth": 8, "width": 8}},
         rce={"learning_rate": 2.7, "weight_decay": 2.2e-5},
+    ),
+    architectures=Architectures(
+        elsewhere={"fashion_mnist": Elsewhere(names=("small_conv", "lenet", "mlp"), train_size=3500, longer=4)}
     ),
 )
 FULL = Profile(

@@ -126,7 +126,7 @@ def test_trainings_are_those_of_the_plan_and_stand_once() -> None:
     rate = "rate 0.1 to 2.7 (cosine), decay 2.2e-05 to 0.0002"  # the larger one is RCE's
     assert row(table, "quick, mnist5k", "resnet, small_conv", "1,080")[3:] == ["128", rate, "detection: 12"]
     alike = row(table, "quick, mnist5k", "small_conv", "1,080")
-    assert alike[3:] == ["128", rate, "theory: 3, constant: 9, whitebox: 9"]
+    assert alike[3:] == ["128", rate, "theory: 3, constant: 9, whitebox: 9, adaptive: 9"]
     assert "rate 0.1 (step)" in row(table, "paper, cifar10", "resnet", "90,000")[4]
     steps = [run.spec["network"]["steps"] for run in plan("correlation", "quick")]
     assert row(table, "quick, mnist5k", "small_conv", f"{min(steps)} to {max(steps)}")[5] == "correlation: 60"

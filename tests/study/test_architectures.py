@@ -147,3 +147,14 @@ def test_keeping_memory_is_harmless_and_repeatable() -> None:
     keep_freed_memory()
     keep_freed_memory()
     assert torch.ones(4_000_000).sum() == 4e6
+
+
+def test_on_another_data_set_the_networks_train_longer_on_as_many_images() -> None:
+    digits, clothes = (plan("architectures", "quick", dataset=name) for name in ("mnist5k", "fashion_mnist"))
+    assert {run.spec["architecture"] for run in clothes} == {"small_conv", "lenet", "mlp"}
+    here = {(run.spec["variant"], run.spec["network"]["seed"]): run.spec for run in digits}
+    for run in clothes:
+        spec = here[run.spec["variant"], run.spec["network"]["seed"]]
+        changed = {"dataset": "fashion_mnist", "train_size": 3500, "steps": 4 * spec["network"]["steps"]}
+        assert run.spec == {**spec, "network": {**spec["network"], **changed}}
+    assert plan("architectures", "full", dataset="cifar10")[0].spec["network"]["train_size"] is None

@@ -140,13 +140,14 @@ def controls(profile: Profile, dataset: str) -> list[Spec]:
 def _looked_at(profile: Profile) -> Spec:
     """What a run of ``architectures`` measures of its network."""
     numbers = asdict(profile.architectures)
-    del numbers["names"], numbers["seeds"]
+    del numbers["names"], numbers["seeds"], numbers["elsewhere"]
     return {"attacks": list(CURVE_ATTACKS), **numbers}
 
 
 def architectures(profile: Profile, dataset: str) -> list[Spec]:
     """CE and DRS on every architecture, seed by seed."""
     numbers = profile.architectures
+    other = numbers.elsewhere.get(dataset)
     return [
         {
             "variant": f"{name}-{loss}",
@@ -155,7 +156,7 @@ def architectures(profile: Profile, dataset: str) -> list[Spec]:
             **_looked_at(profile),
         }
         for seed in profile.seeds[: numbers.seeds]
-        for name in numbers.names
+        for name in (other.names if other else numbers.names)
         for loss in MAIN
     ]
 

@@ -122,8 +122,10 @@ def variant_network(profile: Profile, dataset: str, variant: str, seed: int) -> 
 
 def architecture_network(profile: Profile, dataset: str, architecture: str, loss: str, seed: int) -> TrainingSpec:
     """The training of an architecture under CE or DRS."""
-    steps = profile.steps * LONGER.get(architecture, 1)
-    base = TrainingSpec(dataset=dataset, train_size=profile.train_size, steps=steps, seed=seed)
+    other = profile.architectures.elsewhere.get(dataset)
+    steps = profile.steps * LONGER.get(architecture, 1) * (other.longer if other else 1)
+    train_size = other.train_size if other else profile.train_size
+    base = TrainingSpec(dataset=dataset, train_size=train_size, steps=steps, seed=seed)
     spec = replace(base, **variants()[loss] | ARCHITECTURES[architecture])
     if spec.model == "small_conv":
         return spec
