@@ -19,13 +19,12 @@ from drs.study.plan import Scale
 from drs.study.profiles import PROFILES, get_profile
 from drs.study.records import Record, canonical, flat
 from drs.study.results import Results
-from drs.study.scales import Everywhere, Shown
 
 if TYPE_CHECKING:
     import pandas as pd
     from IPython.display import Markdown
 
-__all__ = ["counterpart", "folded", "parameters", "prose", "provenance", "sentence", "setup", "table", "verdict"]
+__all__ = ["folded", "parameters", "prose", "provenance", "sentence", "setup", "table", "verdict"]
 
 
 def setup() -> None:
@@ -40,11 +39,6 @@ def prose(text: str) -> Markdown:
     from IPython.display import Markdown
 
     return Markdown(text)
-
-
-def counterpart(of: Shown, among: Everywhere) -> Shown:
-    """Another experiment's records at the scale of these."""
-    return next(other for other in among.every if other.scale == of.scale)
 
 
 def sentence(found: Finding) -> str:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 
 from drs.pages.claims import details, interval
 from drs.pages.figures.drs import epsilons, under
-from drs.pages.figures.front import KNOWING
 from drs.pages.listing import claim_link
 from drs.pages.report import networks_trained, parameter_count
 from drs.pages.verdicts import badge, look, ordered, strongest
@@ -149,25 +147,24 @@ def _scores(findings: Sequence[Finding], frame: pd.DataFrame) -> list[str]:
     ]
 
 
-def _falls(findings: Sequence[Finding], adaptive: pd.DataFrame, oblivious: pd.DataFrame) -> list[str]:
-    """What an attacker does who knows the detector."""
+def _falls(findings: Sequence[Finding], adaptive: pd.DataFrame) -> list[str]:
+    """What attackers do who know the detector."""
     found = _at(findings, "C5")
     if found is None or adaptive.empty:
         return []
     rows = adaptive[adaptive["network.loss"] == "rce"]
-    known, blind = {}, {}
-    for metric in DETECTORS:
-        tried = [n for n, m in columns(adaptive, "undetected", detector=metric).items() if m.attack in KNOWING]
-        known[metric] = float(rows[tried].max(axis=1).mean())
-        number = column("undetected", detector=metric, attack="bim", budget=SHOWN)
-        plain = oblivious[oblivious["network.loss"] == "rce"]
-        blind[metric] = float(plain[number].mean()) if number in plain else np.nan
+
+    def through(attack: str) -> dict[str, float]:
+        numbers = {m: column("undetected", detector=m, attack=attack, budget=SHOWN) for m in DETECTORS}
+        return {metric: float(rows[number].mean()) for metric, number in numbers.items()}
+
+    known, blind = through("union"), through("blind")
     best = min(known, key=lambda metric: known[metric])
     head = "defeats it" if found.judgement.verdict in LOST else "meets resistance"
     return [
         f"**An attacker who knows the detector {head}.** Even with the score that serves it best, "
-        f"{_percent(known[best])} of the attacked images are misclassified and accepted behind an RCE network; an "
-        f"attack that does not know of the detector gets {_percent(blind[best])} through{_link(found)}."
+        f"{_percent(known[best])} of the attacked images are misclassified and accepted behind an RCE network; "
+        f"attacks that do not know of the detector get {_percent(blind[best])} through{_link(found)}."
     ]
 
 
@@ -196,7 +193,7 @@ def sentences(findings: Sequence[Finding]) -> str:
     if not detection.empty:
         detection = main_architecture(detection)
         every += _scores(findings, detection)
-        every += _falls(findings, deciding_frame("whitebox"), detection)
+        every += _falls(findings, deciding_frame("adaptive"))
     every += _together(findings)
     return "\n".join(f"- {sentence}" for sentence in every) + "\n"
 

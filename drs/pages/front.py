@@ -22,7 +22,7 @@ from drs.pages.report import FRAGMENTS
 from drs.pages.tables import benchmarks
 from drs.paths import project_root
 from drs.study.claims import Finding, verdicts
-from drs.study.claims.base import SHOWN, main_architecture
+from drs.study.claims.base import SHOWN
 
 __all__ = ["BEGIN", "END", "alarm_table", "benchmark_table", "fill", "forest_rows", "pictures", "texts", "write"]
 
@@ -92,11 +92,11 @@ def forest_rows(findings: Sequence[Finding]) -> list[Row]:
 def pictures() -> dict[str, Figured]:
     """The figures of the front page and of the page of claims by name; one without records is left out."""
     drawn = {"forest": forest(forest_rows(verdicts()))}
-    losses, adaptive, oblivious = (deciding_frame(name) for name in ("losses", "whitebox", "detection"))
+    losses, adaptive = deciding_frame("losses"), deciding_frame("adaptive")
     if not losses.empty:
         drawn["story"] = curve(losses, ("ce", "drs"), ("pgd", "worst"))
-    if not adaptive.empty and not oblivious.empty:
-        drawn["known"] = undetected(adaptive, main_architecture(oblivious), "rce", SHOWN)
+    if not adaptive.empty:
+        drawn["known"] = undetected(adaptive, "rce", SHOWN)
     return drawn
 
 

@@ -1,16 +1,17 @@
 """What a profile will cost, measured before the hours are spent: one training and one run of each kind, made small.
 
-A kind is a set of runs that differ in their seed alone. Of each kind one network is trained for a few updates, which
-gives the time of an update; then its run is done on that network, on a few images and on more. Time is taken to grow in
-a straight line with the images, so two numbers give the rest. Runs without a network are timed as they are, or taken
-from the records of the profile below.
+A kind is a set of runs that differ only in their seeds and in how fast and how long their networks learn. Of each kind
+one network is trained for a few updates, which gives the time of an update; then its run is done on that network, on a
+few images and on more. Time is taken to grow in a straight line with the images, so two numbers give the rest. Of an
+experiment with many kinds, such as a population, some are timed, evenly spaced; the others cost their mean. Runs
+without a network are timed as they are, or taken from the records of the profile below.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,12 +27,14 @@ from drs.study.runner import keep_freed_memory, resolve_device
 from drs.training.loop import Training, train
 from drs.training.spec import TrainingSpec
 
-__all__ = ["FEW", "IMAGES", "MORE", "UPDATES", "Estimate", "estimate", "extrapolated"]
+__all__ = ["FEW", "IMAGES", "MORE", "MOST", "UPDATES", "Estimate", "estimate", "extrapolated", "sampled"]
 
 UPDATES = 200
 """Of the network on which a run is timed: after these it knows its digits, and attacks find it hard enough."""
 FEW, MORE = 16, 64
 """Images of the two runs that are timed."""
+MOST = 12
+"""Kinds of an experiment that are timed at most."""
 IMAGES = ("images", "few_images", "curve_images", "strong_images", "validation_images")
 """What a specification calls numbers of images."""
 
@@ -70,7 +73,7 @@ class _Short(Context):
     def network(self, values: Mapping[str, Any]) -> Training:
         spec = TrainingSpec.from_dict(values)
         self.asked.append(spec)
-        key = canonical(replace(spec, seed=0, steps=1).as_dict())
+        key = canonical(_alike(spec.as_dict()))
         if key not in self.trained:
             short = replace(spec, seed=0, steps=min(spec.steps, UPDATES), milestones=())
             started = time.perf_counter()
@@ -80,7 +83,7 @@ class _Short(Context):
 
     def training_seconds(self, spec: TrainingSpec) -> float:
         """What the whole training of a network that was asked for would take."""
-        return spec.steps * self.per_update[canonical(replace(spec, seed=0, steps=1).as_dict())]
+        return spec.steps * self.per_update[canonical(_alike(spec.as_dict()))]
 
 
 def extrapolated(few: float, more: float, images: int) -> float:
@@ -94,18 +97,35 @@ def extrapolated(few: float, more: float, images: int) -> float:
     return more + slope * max(0, images - MORE)
 
 
-def _kinds(runs: Sequence[Run]) -> Iterator[list[Run]]:
-    """Runs that differ in their seed alone."""
+SEEDS = ("seed", "centre_seed")
+PACE = ("learning_rate", "weight_decay", "steps", "milestones", "warmup")
+"""What a training's specification says of how fast and how long its network learns."""
+
+
+def _alike(value: Any) -> Any:
+    """A specification without what may differ within a kind."""
+    if isinstance(value, Mapping):
+        left_out = SEEDS + (PACE if "learning_rate" in value else ())
+        return {k: _alike(v) for k, v in value.items() if k not in left_out}
+    return [_alike(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def _kinds(runs: Sequence[Run]) -> list[list[Run]]:
+    """Runs that cost the same, but for the length of their trainings."""
     found: dict[str, list[Run]] = {}
     for run in runs:
-        found.setdefault(canonical(_unseeded(run.spec)), []).append(run)
-    yield from found.values()
+        found.setdefault(canonical(_alike(run.spec)), []).append(run)
+    return list(found.values())
 
 
-def _unseeded(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {k: _unseeded(v) for k, v in value.items() if k not in ("seed", "centre_seed")}
-    return [_unseeded(v) for v in value] if isinstance(value, list | tuple) else value
+def sampled(count: int) -> list[int]:
+    """The places of those that are timed of so many kinds: all of few, :data:`MOST` of many.
+
+    >>> sampled(3), sampled(100)[:4], len(sampled(100))
+    ([0, 1, 2], [0, 8, 16, 25], 12)
+    """
+    timed = min(count, MOST)
+    return [place * count // timed for place in range(timed)]
 
 
 def _timed(run: Run, images: float, context: _Short) -> float:
@@ -117,14 +137,27 @@ def _timed(run: Run, images: float, context: _Short) -> float:
     return time.perf_counter() - started
 
 
-def _of_kind(run: Run, context: _Short, known: float) -> tuple[float, float]:
-    """Seconds of the training and of the rest of a run; ``known`` is what a run without a network took elsewhere.
+@dataclass(frozen=True)
+class _Cost:
+    """Seconds of an update of a run's network, 0 without one, and of the rest of the run."""
+
+    update: float
+    rest: float
+
+    def of(self, run: Run, *, training: bool) -> float:
+        """Of a run, with the training of its network or without."""
+        network = run.spec.get("network") if training else None
+        return self.rest + (self.update * network["steps"] if network else 0.0)
+
+
+def _of_kind(run: Run, context: _Short, known: float) -> _Cost:
+    """What a kind costs, timed on one of its runs; ``known`` is what a run without a network took elsewhere.
 
     What a run trains beside its own network, to choose among, is part of the rest; networks of other runs are not.
     """
     network = run.spec.get("network")
     if network is None or "images" not in run.spec:
-        return 0.0, known if known == known else _timed(run, math.inf, context)
+        return _Cost(0.0, known if known == known else _timed(run, math.inf, context))
     context.asked.clear()
     _timed(run, FEW, context)  # trains what the run asks for
     own, *others = (
@@ -133,7 +166,8 @@ def _of_kind(run: Run, context: _Short, known: float) -> tuple[float, float]:
     tried = {canonical(s.as_dict()): s for s in context.asked if s != own and s not in others}
     more_trainings = sum(map(context.training_seconds, tried.values()))
     few, more = (_timed(run, images, context) for images in (FEW, MORE))
-    return context.training_seconds(own), more_trainings + extrapolated(few, more, run.spec["images"])
+    rest = more_trainings + extrapolated(few, more, run.spec["images"])
+    return _Cost(context.training_seconds(own) / own.steps, rest)
 
 
 def _elsewhere(experiment: str, profile: str) -> float:
@@ -143,6 +177,12 @@ def _elsewhere(experiment: str, profile: str) -> float:
         if found:
             return sum(record.seconds for record in found) / len(found)
     return math.nan
+
+
+def _mean(costs: Collection[_Cost]) -> _Cost:
+    if not costs:
+        return _Cost(0.0, 0.0)
+    return _Cost(sum(c.update for c in costs) / len(costs), sum(c.rest for c in costs) / len(costs))
 
 
 def estimate(
@@ -155,7 +195,8 @@ def estimate(
 ) -> list[Estimate]:
     """What experiments cost under a profile, measured here and now; leaves no file behind.
 
-    A network that several runs share is trained once, by the first of them.
+    A network that several runs share is trained once, by the first of them. At most :data:`MOST` kinds of an
+    experiment are timed.
 
     Args:
         experiments: Names.
@@ -173,22 +214,26 @@ def estimate(
     threads = torch.get_num_threads()
     if context.device.type == "cpu":
         torch.set_num_threads(1)
-    planned = {name: plan(name, profile, dataset=dataset) for name in experiments}
+    planned = {name: _kinds(plan(name, profile, dataset=dataset)) for name in experiments}
     shared: set[str] = set()
     found = []
     try:
         with tqdm(
-            total=sum(len(list(_kinds(runs))) for runs in planned.values()), unit="kind", disable=not progress
+            total=sum(min(len(kinds), MOST) for kinds in planned.values()), unit="kind", disable=not progress
         ) as bar:
-            for name, runs in planned.items():
+            for name, kinds in planned.items():
+                known, timed = _elsewhere(name, profile), dict[int, _Cost]()
+                for place in sampled(len(kinds)):
+                    timed[place] = _of_kind(kinds[place][0], context, known)
+                    bar.update()
+                mean = _mean(timed.values())
                 cost: dict[str, float] = {}
-                for kind in _kinds(runs):
-                    training, rest = _of_kind(kind[0], context, _elsewhere(name, profile))
+                for place, kind in enumerate(kinds):
                     for run in kind:
                         key = canonical(run.spec.get("network"))
-                        cost[run.key] = rest + (0.0 if key in shared else training)
+                        cost[run.key] = timed.get(place, mean).of(run, training=key not in shared)
                         shared.add(key)
-                    bar.update()
+                runs = [run for kind in kinds for run in kind]
                 found.append(_summed(name, profile, dataset, runs, cost))
     finally:
         torch.set_num_threads(threads)

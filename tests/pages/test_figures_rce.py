@@ -188,27 +188,3 @@ def test_white_box_images_say_what_each_is_taken_for_and_where_the_attack_failed
     words = [axes.get_xlabel() for axes in made.figure.axes]
     assert words == ["is 4", "is 9", "says 5", "says 9\n(failed)", "says 6", "says 3"]
     assert made.tables()[0]["rows"] == [["1", "is 4", "says 5", "says 6"], ["2", "is 9", "says 9 (failed)", "says 3"]]
-
-
-def test_adaptive_draws_seeds_and_their_mean_next_to_the_oblivious_attack() -> None:
-    names = ["selective", "orthogonal", "joint@10", "joint@1"]
-    numbers = {f"undetected.k_density.{name}": [0.1 * place, 0.2 * place] for place, name in enumerate(names, start=1)}
-    frame = pd.DataFrame({"network.loss": ["ce", "ce"]} | numbers)
-    oblivious = pd.DataFrame({"network.loss": ["ce", "drs"], "undetected.k_density.bim@0.1": [0.05, 0.5]})
-    made = rce.adaptive(frame, oblivious)
-    share = "misclassified and accepted"
-    assert made.frame[["loss", "attack", share, "seeds"]].to_numpy().tolist() == [
-        ["CE", "BIM, oblivious", 0.05, (0.05,)],
-        ["CE", "selective", pytest.approx(0.15), (0.1, 0.2)],
-        ["CE", "orthogonal", pytest.approx(0.3), (0.2, 0.4)],
-        ["CE", "joint, 1", pytest.approx(0.6), (0.4, 0.8)],
-        ["CE", "joint, 10", pytest.approx(0.45), (pytest.approx(0.3), pytest.approx(0.6))],
-        ["DRS", "BIM, oblivious", 0.5, (0.5,)],
-    ]
-    axes = made.figure.axes[2]
-    assert axes.get_title() == "K-density"
-    assert [label.get_text() for label in axes.get_xticklabels()] == list(made.frame["attack"].unique())
-    dots, mean = axes.get_lines()[2:4]
-    assert np.asarray(dots.get_xydata()).ravel().tolist() == pytest.approx([0.8, 0.1, 0.8, 0.2])
-    assert np.asarray(mean.get_xydata()).ravel().tolist() == pytest.approx([0.72, 0.15, 0.88, 0.15])
-    assert len(rce.adaptive(frame).frame) == 4  # without the oblivious one

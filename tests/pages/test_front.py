@@ -144,25 +144,24 @@ def test_the_forest_draws_every_claim_and_survives_a_new_word() -> None:
     assert [text.get_text() for text in made.figure.legends[0].get_texts()] == ["reproduced", "held", "a new word"]
 
 
-SHARES = ({"selective": 0.9, "orthogonal": 0.1}, {"selective": 0.2, "orthogonal": 0.7})
+METRICS = ("confidence", "non_me", "k_density")
 
 
-def test_the_worst_attack_that_knows_the_detector_counts_per_seed() -> None:
-    metrics = ("confidence", "non_me", "k_density")
-    adaptive = pd.DataFrame(
+def test_those_who_know_the_detector_stand_beside_those_who_do_not() -> None:
+    shares = {"blind": (0.1, 0.4), "union": (0.9, 0.7), "selective": (0.5, 0.5)}
+    frame = pd.DataFrame(
         [
-            {"network.loss": "rce", "network.seed": seed}
-            | {f"undetected.{m}.{attack}": value for m in metrics for attack, value in shares.items()}
-            for seed, shares in enumerate(
-                ({"selective": 0.9, "orthogonal": 0.1}, {"selective": 0.2, "orthogonal": 0.7})
-            )
+            {"network.loss": loss}
+            | {f"undetected.{m}.{attack}@0.1": each[seed] for m in METRICS for attack, each in shares.items()}
+            for seed in (0, 1)
+            for loss in ("rce", "ce")
         ]
     )
-    plain = pd.DataFrame([{"network.loss": "rce"} | {f"undetected.{m}.bim@0.1": 0.25 for m in metrics}])
-    made = undetected(adaptive, plain, "rce", 0.1)
-    shares = made.frame.set_index(["detector", "attacker"])["misclassified and accepted"]
-    assert shares["non-ME", "knows the detector"] == pytest.approx(0.8)  # (0.9 + 0.7) / 2
-    assert shares["non-ME", "does not know the detector"] == 0.25
+    frame.loc[frame["network.loss"] == "ce", "undetected.non_me.union@0.1"] = 0.0
+    made = undetected(frame, "rce", 0.1).frame.set_index(["detector", "attacker"])
+    assert made["misclassified and accepted"]["non-ME", "knows the detector"] == pytest.approx(0.8)
+    assert made["misclassified and accepted"]["non-ME", "does not know the detector"] == pytest.approx(0.25)
+    assert made["seeds"]["K-density", "knows the detector"] == (0.9, 0.7)
 
 
 def test_what_the_seeds_could_show_is_corrected_within_a_paper() -> None:

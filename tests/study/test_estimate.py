@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from drs.cli import app
 from drs.study import estimate as module
 from drs.study.estimate import FEW, MORE, UPDATES, estimate, extrapolated
-from drs.study.experiments import EXPERIMENTS, Context, Outcome, get_experiment
+from drs.study.experiments import EXPERIMENTS, Context, Outcome
 from drs.study.plan import plan
 from drs.study.records import Record, Run, write_record
 from drs.training.spec import TrainingSpec
@@ -64,7 +64,7 @@ def test_the_sum_is_updates_and_images_of_every_run(clock: list[TrainingSpec]) -
     assert found.seconds == pytest.approx(UPDATE * updates + sum(RUN + IMAGE * run.spec["images"] for run in runs))
     assert (found.runs, found.left, found.seconds_left) == (len(runs), len(runs), found.seconds)
     assert (found.recorded, found.recorded_estimate) == (0.0, 0.0)
-    assert len(clock) == len(runs) / 3  # one of each kind: the seeds share it
+    assert 0 < len(clock) <= module.MOST  # one of each kind that is timed: its seeds share it
     assert {spec.seed for spec in clock} == {0}
     assert all(spec.steps <= UPDATES for spec in clock)
 
@@ -87,6 +87,20 @@ def test_what_has_no_network_costs_what_other_records_say(clock: list[TrainingSp
     assert found.seconds == pytest.approx(7.0 * found.runs)
 
 
+def test_a_population_is_sampled_and_the_rest_costs_the_mean(
+    clock: list[TrainingSpec], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = plan("correlation", "full")
+    kinds = module._kinds(runs)
+    shapes = {(run.spec["network"]["model_options"]["width"], run.spec["network"]["batch_size"]) for run in runs}
+    assert len(kinds) == len(shapes) > module.MOST
+    assert module.sampled(len(kinds)) == [place * len(kinds) // module.MOST for place in range(module.MOST)]
+    (found,) = estimate(["correlation"], "full")
+    assert len(clock) == module.MOST
+    updates = sum(run.spec["network"]["steps"] for run in runs)
+    assert found.seconds == pytest.approx(UPDATE * updates + len(runs) * (RUN + IMAGE * runs[0].spec["images"]))
+
+
 def test_what_is_recorded_stands_beside_what_was_estimated(clock: list[TrainingSpec]) -> None:
     first = plan("anatomy", "smoke")[0]
     write_record(recorded(first, 100.0))
@@ -107,12 +121,15 @@ def test_the_command_adds_up(clock: list[TrainingSpec], monkeypatch: pytest.Monk
     assert done.output.splitlines()[1].split()[:2] == ["anatomy", str(found.runs)]
 
 
-def test_each_kind_is_told_by_all_but_its_seed() -> None:
+def test_each_kind_is_told_by_all_but_its_seed_and_its_pace() -> None:
     kinds = list(module._kinds(plan("architectures", "full")))
     assert [len(kind) for kind in kinds] == [5] * 6
     spec: Mapping[str, Any] = kinds[0][0].spec
     assert {run.spec["variant"] for run in kinds[0]} == {spec["variant"]}
-    assert get_experiment("architectures").name == "architectures"
+    first = kinds[0][0].spec["network"]
+    slower = module._alike(first | {"learning_rate": 0.5, "steps": 7, "weight_decay": 1.0})
+    assert slower == module._alike(first) != module._alike(first | {"batch_size": 7})
+    assert module._alike({"steps": 3}) == {"steps": 3}  # those of an attack
 
 
 def test_what_a_run_trains_to_choose_among_is_counted(

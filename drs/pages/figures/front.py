@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,13 +11,12 @@ from matplotlib.figure import Figure
 
 from drs.pages.figures import style
 from drs.pages.figures.figured import Figured, each
+from drs.pages.figures.knowing import SHARE
 from drs.pages.verdicts import look, ordered
-from drs.study.metrics import DETECTORS, column, columns
+from drs.study.metrics import DETECTORS, column
 
 __all__ = ["Row", "forest", "normalised", "undetected"]
 
-KNOWING = ("selective", "orthogonal", "joint")
-"""The adaptive attacks: they know the detector."""
 REACH = 1.0
 """Half of the forest's width: the far end of every interval lies here at most."""
 
@@ -101,22 +100,22 @@ def forest(rows: Sequence[Row]) -> Figured:
     return Figured(figure=figure, frame=kept, places=("claim",), panel=("group",))
 
 
-def undetected(adaptive: pd.DataFrame, oblivious: pd.DataFrame, loss: str, budget: float) -> Figured:
-    """Share of images misclassified and accepted behind one loss: an attack that does not know the detector against
-    the best that does, per detector; bars are means over seeds, dots the seeds.
+def undetected(frame: pd.DataFrame, loss: str, budget: float) -> Figured:
+    """Share of images misclassified and accepted behind one loss: attacks that do not know the detector against all
+    attacks together, per detector; bars are means over seeds, dots the seeds.
 
     Args:
-        adaptive: Records of the experiment ``whitebox``.
-        oblivious: Records of ``detection``, of one architecture, with BIM.
+        frame: Records of the experiment ``adaptive``.
         loss: Key of the loss.
-        budget: Of both attacks.
+        budget: Of the attacks.
     """
-    share = "misclassified and accepted"
     rows = []
     for metric, detector in DETECTORS.items():
-        for attack, seeds in _shares(adaptive, oblivious, loss, metric, budget).items():
+        for attack, said in {"blind": "does not know the detector", "union": "knows the detector"}.items():
+            number = column("undetected", detector=metric, attack=attack, budget=budget)
+            seeds = frame.loc[frame["network.loss"] == loss, number].dropna()
             if len(seeds):
-                rows.append({"detector": detector, "attacker": attack, share: seeds.mean(), "seeds": tuple(seeds)})
+                rows.append({"detector": detector, "attacker": said, SHARE: seeds.mean(), "seeds": tuple(seeds)})
     drawn = pd.DataFrame(rows)
     figure = Figure(figsize=(7, 3.1), layout="constrained")
     axes = figure.subplots()
@@ -124,8 +123,8 @@ def undetected(adaptive: pd.DataFrame, oblivious: pd.DataFrame, loss: str, budge
     colours = {"does not know the detector": "#56B4E9", "knows the detector": "#B3261E"}
     for shift, (attacker, cells) in enumerate(each(drawn, "attacker")):
         places = [names.index(name) + (shift - 0.5) * 0.36 for name in cells["detector"]]
-        axes.bar(places, cells[share], width=0.32, color=colours[attacker], label=attacker)
-        for place, seeds, mean in zip(places, cells["seeds"], cells[share]):
+        axes.bar(places, cells[SHARE], width=0.32, color=colours[attacker], label=attacker)
+        for place, seeds, mean in zip(places, cells["seeds"], cells[SHARE]):
             axes.plot([place] * len(seeds), seeds, ".", color="#262626", markersize=5)
             axes.text(place + 0.02, max(*seeds, mean) + 0.03, f"{mean:.0%}", ha="center", fontsize=9.5)
     axes.set_xticks(range(len(names)), names)
@@ -135,17 +134,3 @@ def undetected(adaptive: pd.DataFrame, oblivious: pd.DataFrame, loss: str, budge
     style.tidy(axes)
     figure.legend(loc="outside upper center", ncols=2)
     return Figured(figure=figure, frame=drawn, places=("detector",), series=("attacker",))
-
-
-def _shares(
-    adaptive: pd.DataFrame, oblivious: pd.DataFrame, loss: str, metric: str, budget: float
-) -> Mapping[str, np.ndarray]:
-    known = columns(adaptive, "undetected", detector=metric).items()
-    tried = [name for name, found in known if found.attack in KNOWING]
-    rows = adaptive[adaptive["network.loss"] == loss]
-    plain = oblivious[oblivious["network.loss"] == loss]
-    number = column("undetected", detector=metric, attack="bim", budget=budget)
-    return {
-        "does not know the detector": plain[number].dropna().to_numpy(float) if number in plain else np.array([]),
-        "knows the detector": rows[tried].max(axis=1).dropna().to_numpy(float) if tried else np.array([]),
-    }

@@ -22,7 +22,6 @@ __all__ = [
     "FEW",
     "LINES",
     "LOSSES",
-    "adaptive",
     "arms",
     "auc_map",
     "constants",
@@ -315,7 +314,7 @@ def histograms(records: Sequence[Record], metric: str, attacks: Sequence[str]) -
 def white_box_images(record: Record) -> Figured:
     """Original images and what C&W-wb makes of them with kappa 0 and 5; below each the label that it is given."""
     pictures, labels, predicted = (record.arrays[name] for name in ("images", "labels", "predicted"))
-    names = ("original", "kappa = 0", "kappa = 5")
+    names = ("original", "kappa = 0", "high kappa")
     drawn = pd.DataFrame(
         [
             {
@@ -339,48 +338,3 @@ def white_box_images(record: Record) -> Figured:
             axes.set_ylabel(said["attack"])
     drawn["label"] += np.where(drawn["failed"], " (failed)", "")
     return Figured(figure=figure, frame=drawn, places=("image",), series=("attack",), values=("label",))
-
-
-def adaptive(frame: pd.DataFrame, oblivious: pd.DataFrame | None = None) -> Figured:
-    """Undetected successes under each adaptive attack, one panel per detector, one colour per loss: each seed (dots)
-    and their mean (line).
-
-    Args:
-        frame: Records of the experiment ``whitebox``.
-        oblivious: Records of ``detection``, of one architecture: BIM, which does not know of the detector.
-    """
-    share = "misclassified and accepted"
-    joint = columns(frame, "undetected", detector="k_density", attack="joint").values()
-    every: dict[str, tuple[pd.DataFrame, str, float | None]]
-    every = {name: (frame, name, None) for name in ("selective", "orthogonal")}
-    every |= {f"joint, {metric.budget:g}": (frame, "joint", metric.budget) for metric in joint}
-    if oblivious is not None:
-        every = {"BIM, oblivious": (oblivious, "bim", 0.1)} | every
-    rows = []
-    for metric, detector in DETECTORS.items():
-        for loss in LOSSES:
-            for attack, (source, name, budget) in every.items():
-                number = column("undetected", detector=metric, attack=name, budget=budget)
-                seeds = source[source["network.loss"] == loss].get(number, pd.Series(dtype=float)).dropna()
-                where = {"detector": detector, "loss": style.name(loss), "attack": attack}
-                if len(seeds):
-                    rows.append(where | {share: seeds.mean(), "seeds": tuple(seeds)})
-    drawn = pd.DataFrame(rows)
-    figure = Figure(figsize=(9.2, 3.4), layout="constrained")
-    panels = figure.subplots(1, len(DETECTORS), sharey=True)
-    names = list(every)
-    for axes, detector in zip(panels, DETECTORS.values()):
-        for shift, loss in enumerate(map(style.name, LOSSES)):
-            colour = style.colour(loss)
-            for cell in drawn[(drawn["detector"] == detector) & (drawn["loss"] == loss)].to_dict("records"):
-                x = names.index(cell["attack"]) + (shift - 1) * 0.2
-                axes.plot([x] * len(cell["seeds"]), cell["seeds"], ".", color=colour, alpha=0.5)
-                axes.plot([x - 0.08, x + 0.08], [cell[share]] * 2, color=colour, linewidth=2)
-            axes.plot([], [], color=colour, label=loss, linewidth=2)
-        axes.set_xticks(range(len(names)), names, rotation=35, ha="right")
-        axes.set_title(detector)
-        axes.set_ylim(-0.02, 1.02)
-        style.tidy(axes)
-    panels[0].set_ylabel(share)
-    figure.legend(*panels[-1].get_legend_handles_labels(), loc="outside right upper")
-    return Figured(figure=figure, frame=drawn, places=("attack",), series=("loss",), panel=("detector",))
