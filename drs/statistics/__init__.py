@@ -9,6 +9,7 @@ from drs.statistics.correlation import Correlation, Method, correlate, holm, mat
 from drs.statistics.intervals import (
     Difference,
     Interval,
+    crossed_interval,
     detectable_difference,
     mean_interval,
     paired_difference,
@@ -21,6 +22,7 @@ __all__ = [
     "Interval",
     "Method",
     "correlate",
+    "crossed_interval",
     "detectable_difference",
     "holm",
     "matched_band",

@@ -16,6 +16,7 @@ __all__ = [
     "Difference",
     "Interval",
     "check_confidence",
+    "crossed_interval",
     "detectable_difference",
     "finite",
     "mean_interval",
@@ -145,6 +146,39 @@ def share_interval(count: int, n: int, *, confidence: float = 0.95) -> Interval:
     check_confidence(confidence)
     found = binomtest(count, n).proportion_ci(confidence, method="wilson")
     return Interval(count / n, float(found.low), float(found.high), n)
+
+
+def crossed_interval(values: ArrayLike, *, resamples: int = 5000, seed: int = 0, confidence: float = 0.95) -> Interval:
+    """Mean over seeds AND images, each network seen on the same images, with a bootstrap interval over both.
+
+    >>> found = crossed_interval([[1, 1, 0, 1], [1, 0, 0, 1]], resamples=1000)
+    >>> found.mean, found.low < 0.625 < found.high
+    (0.625, True)
+
+    Each resample draws seeds and images, both with replacement and apart from each other; its mean is that of the drawn
+    seeds on the drawn images. The ends are percentiles of those means. With few seeds an interval over seeds alone, as
+    of :func:`mean_interval`, says how networks differ and takes the images for all there are; this one lets both vary.
+    The pigeonhole bootstrap of Owen, Ann. Appl. Stat. 1, 2007, is a little too wide on average.
+
+    Args:
+        values: (seeds, images), such as 1 where an attack succeeded and 0 where it did not.
+        resamples: Drawn.
+        seed: Of the drawing.
+        confidence: Between 0 and 1.
+
+    Raises:
+        UsageError: No values, NaN, or a shape other than (seeds, images).
+    """
+    table = np.asarray(values, dtype=float)
+    if table.ndim != 2 or not table.size or not np.isfinite(table).all():
+        raise UsageError(f"expected finite values of shape (seeds, images), got shape {table.shape}")
+    check_confidence(confidence)
+    draw = np.random.default_rng(seed)
+    rows, columns = (draw.multinomial(n, np.full(n, 1.0 / n), resamples) / n for n in table.shape)
+    means = ((rows @ table) * columns).sum(axis=1)
+    tail = (1.0 - confidence) / 2.0
+    low, high = np.quantile(means, [tail, 1.0 - tail])
+    return Interval(float(table.mean()), float(low), float(high), len(table))
 
 
 def check_confidence(confidence: float) -> None:

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from drs.pages.figures import knowing
+from drs.study.records import Record, Run
 
 ATTACKS = ("blind", "selective", "orthogonal", "joint", "union")
 
@@ -60,3 +61,18 @@ def test_the_sentence_names_the_best_detector_at_each_budget() -> None:
         "Behind RCE networks the test that serves best takes what an attacker gets through at 0.03 from 55% to 1% "
         "(confidence) and at 0.1 from 100% to 41% (K-density), mean over seeds."
     )
+
+
+def test_each_share_has_an_interval_over_seeds_and_one_over_both() -> None:
+    def record(loss: str, passed: list[bool]) -> Record:
+        run = Run("adaptive", 1, {"network": {"loss": loss}, "epsilons": [0.1]})
+        arrays = {f"passed.{m}@0.1": np.array(passed) for m in ("confidence", "non_me", "k_density")}
+        return Record(run, "quick", {}, 1.0, "", {}, "", "", arrays=arrays)
+
+    alike = [record("rce", [True, False] * 50) for _ in range(3)]
+    found = knowing.twice([*alike, record("ce", [True] * 100)])
+    assert found.index.tolist() == ["0.1"]
+    assert found.loc["0.1", "non-ME"] == "0.50 [0.50, 0.50]"  # no seed differs from another
+    low, high = map(float, str(found.loc["0.1", "non-ME, images too"]).strip("[]").split(", "))
+    assert low == pytest.approx(0.4, abs=0.02)  # 1.96 sqrt(.25 / 100) below the mean
+    assert high == pytest.approx(0.6, abs=0.02)

@@ -14,6 +14,7 @@ from drs.statistics import (
     Method,
     _bootstrap,
     correlate,
+    crossed_interval,
     holm,
     matched_band,
     mean_interval,
@@ -276,3 +277,30 @@ def test_holm_is_that_of_statsmodels() -> None:
     p_values[0, 1] = p_values[2, 3]
     expected = multipletests(p_values.ravel(), method="holm")[1].reshape(3, 4)
     np.testing.assert_allclose(holm(p_values), expected)
+
+
+def test_over_seeds_and_images_both_vary() -> None:
+    """Var of the mean of a row effect and of an image effect, over 40 rows and 40 images: the sum of both."""
+    draw = np.random.default_rng(1)
+    rows, images = draw.normal(size=(40, 1)), draw.normal(size=(1, 40))
+    expected = {
+        "both": (rows + images, math.sqrt((rows.var() + images.var()) / 40)),
+        "seeds": (rows + np.zeros((1, 40)), math.sqrt(rows.var() / 40)),
+        "images": (images + np.zeros((40, 1)), math.sqrt(images.var() / 40)),
+    }
+    for name, (values, error) in expected.items():
+        found = crossed_interval(values, resamples=20_000)
+        assert found.mean == pytest.approx(values.mean()), name
+        assert found.n == 40
+        assert found.high - found.low == pytest.approx(2 * 1.96 * error, rel=0.03), name
+    equal = crossed_interval(np.full((3, 5), 0.25))
+    assert (equal.low, equal.high) == (pytest.approx(0.25), pytest.approx(0.25))
+    assert crossed_interval(rows + images, seed=3) == crossed_interval(rows + images, seed=3)
+    narrow, wide = (crossed_interval(rows + images, confidence=c) for c in (0.5, 0.99))
+    assert wide.low < narrow.low < narrow.high < wide.high
+
+
+@pytest.mark.parametrize("values", [[], [1.0, 0.0], [[1.0, math.nan]], [[]]])
+def test_only_a_table_of_numbers_has_an_interval_over_both(values: object) -> None:
+    with pytest.raises(UsageError, match=r"expected finite values of shape \(seeds, images\), got shape"):
+        crossed_interval(values)  # type: ignore[arg-type]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from drs.pages.figures import style
 from drs.pages.figures.figured import Figured, each, interval
+from drs.statistics import crossed_interval, mean_interval
 from drs.study.metrics import DETECTORS, column, columns
+from drs.study.records import Record
 
-__all__ = ["ATTACKERS", "LOSSES", "SHARE", "by_attack", "over_budget", "said"]
+__all__ = ["ATTACKERS", "LOSSES", "SHARE", "by_attack", "over_budget", "said", "twice"]
 
 LOSSES = ("ce", "rce", "drs")
 ATTACKERS = {
@@ -112,3 +117,19 @@ def said(frame: pd.DataFrame, loss: str = "rce") -> str:
         f"Behind {style.name(loss)} networks the test that serves best takes what an attacker gets through {listed}, "
         "mean over seeds."
     )
+
+
+def twice(records: Sequence[Record], loss: str = "rce") -> pd.DataFrame:
+    """What all attacks together get through behind one loss, by budget (rows) and detector, with its 95% interval over
+    seeds alone, and over seeds and images."""
+    chosen = [record for record in records if record.run.spec["network"]["loss"] == loss]
+    rows: dict[str, dict[str, str]] = {}
+    for epsilon in chosen[0].run.spec["epsilons"]:
+        cells = rows.setdefault(f"{epsilon:g}", {})
+        for metric, detector in DETECTORS.items():
+            passed = np.stack([record.arrays[f"passed.{metric}@{epsilon:g}"] for record in chosen])
+            seeds, both = mean_interval(passed.mean(axis=1)), crossed_interval(passed)
+            low, high = max(0.0, seeds.low), min(1.0, seeds.high)
+            cells[detector] = f"{seeds.mean:.2f} [{low:.2f}, {high:.2f}]"
+            cells[f"{detector}, images too"] = f"[{both.low:.2f}, {both.high:.2f}]"
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("epsilon")
