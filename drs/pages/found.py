@@ -72,6 +72,13 @@ def _link(found: Finding | None) -> str:
     return f" ({claim_link(found.claim, '../')}: {found.judgement.verdict}, `{found.profile}`, {found.dataset})"
 
 
+def _elsewhere(findings: Sequence[Finding], shown: Finding) -> str:
+    """What the other scales say of the same claim, in one sentence."""
+    others = [f for f in findings if f.claim.id == shown.claim.id and f != shown and f.judgement.n]
+    listed = "; ".join(f"{found.judgement.verdict} under `{found.profile}` on {found.dataset}" for found in others)
+    return f" At other scales: {listed}." if others else ""
+
+
 def _restraint(findings: Sequence[Finding], frame: pd.DataFrame) -> list[str]:
     """When the DRS loss helps, and when it does not."""
     means = {name: rows.mean(numeric_only=True) for name, rows in frame.groupby("variant")}
@@ -81,7 +88,7 @@ def _restraint(findings: Sequence[Finding], frame: pd.DataFrame) -> list[str]:
     if area := _at(findings, "A3"):
         said.append(
             f"**DRS {_ADDS[area.judgement.verdict]}.** {_upper(area.claim.quantity.partition(', the ')[0])}: "
-            f"{details(area.judgement)}{_link(area)}."
+            f"{details(area.judgement)}{_link(area)}.{_elsewhere(findings, area)}"
         )
     budgets = epsilons(frame, "worst")
     gains = {budget: means["drs"][under("worst", budget)] - means["ce"][under("worst", budget)] for budget in budgets}

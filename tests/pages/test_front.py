@@ -198,3 +198,8 @@ def test_what_restraint_does_is_said_with_the_budget_where_it_helps_most(monkeyp
     )
     assert "DRS minus the best of them: 0.02 [0.01, 0.03] (" in said[2]
     assert said[2].endswith('">C1</a>: held, `quick`, mnist5k).')
+    assert "At other scales" not in said[0]
+    elsewhere = replace(finding("A3", "undecided"), dataset="fashion_mnist")
+    untested = replace(finding("A3", "no records", n=0), dataset="mnist")
+    said = found.sentences([finding("A3", "reproduced"), elsewhere, untested]).splitlines()
+    assert said[0].endswith(" At other scales: undecided under `quick` on fashion_mnist.")
