@@ -9,6 +9,16 @@ import torch
 
 
 @contextmanager
+def current(device: torch.device) -> Iterator[None]:
+    """Inside, streams and graphs of CUDA belong to ``device``, and not to the first one; elsewhere nothing changes."""
+    if device.type != "cuda":
+        yield
+        return
+    with torch.cuda.device(device):
+        yield
+
+
+@contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Seed the generators of the CPU and of ``device`` inside; both as before after, no other one ever touched.
 
@@ -17,7 +27,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.default_generator.manual_seed(seed)
         if device.type == "cuda":
-            with torch.cuda.device(device):
+            with current(device):
                 torch.cuda.manual_seed(seed)
         if device.type != "mps":
             yield

@@ -259,7 +259,7 @@ def audit(
     """Attack your own model on your own images, and say whether its robust accuracy can be believed.
 
     Loading a model runs its code: audit only models that you trust. Pickled files are refused.
-    Status 0: no alarm. 1: an alarm fired. 2: bad input.
+    Status 0: no alarm. 1: an alarm fired. 2: bad input. 3: no alarm, but what the trust rests on was not measured.
 
     In Python, drs.audit_detector judges a detector, and a bound that no attack can go below is
     drs.certified_accuracy(model, images, labels, epsilon=8 / 255).
@@ -295,6 +295,8 @@ def audit(
         typer.echo(f"wrote {found.save(out)}")
     if found.fired:
         raise typer.Exit(1)
+    if found.trust in ("not finished", "not measured"):
+        raise typer.Exit(3)
 
 
 @app.command()

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from drs.attacks.ascent import ascend, steepest_step
 from drs.attacks.balls import NORMS, Norm, random_point
-from drs.attacks.base import Attack, per_image
+from drs.attacks.base import Attack, check_count, per_image
 from drs.attacks.noise import uniform_noise
 from drs.attacks.objectives import margin
 from drs.errors import UsageError, unknown
@@ -62,8 +62,7 @@ class _AdaptivePGD(Attack):
     def __post_init__(self) -> None:
         if self.norm not in NORMS:
             raise unknown("norm", self.norm, NORMS)
-        if self.steps < 1:
-            raise UsageError(f"expected steps >= 1, got {self.steps}")
+        check_count("steps", self.steps)
 
     @abstractmethod
     def direction(self, images: Tensor, margins: Tensor, scores: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from drs.attacks.balls import NORMS, Norm, random_point, steepest
-from drs.attacks.base import Attack, per_image, project
+from drs.attacks.base import Attack, check_count, per_image, project
 from drs.attacks.objectives import Objective, get_objective
 from drs.errors import UsageError, pick, unknown
 
@@ -144,8 +144,7 @@ class APGD(Attack):
         if self.norm not in NORMS:
             raise unknown("norm", self.norm, NORMS)
         for name, least in (("steps", 1), ("restarts", 1), ("targets", 0)):
-            if getattr(self, name) < least:
-                raise UsageError(f"expected {name} >= {least}, got {getattr(self, name)}")
+            check_count(name, getattr(self, name), least=least)
         if not self.targets:
             get_objective(self.objective)
         elif callable(self.objective):

@@ -25,6 +25,7 @@ from tqdm import tqdm
 from drs._checks import HALF, at_least_float32, check_images
 from drs._seeding import seeded
 from drs.attacks.models import Model, Ranged, Widened, attackable, check_model, differentiating
+from drs.attacks.targets import from_image
 from drs.errors import UsageError
 
 __all__ = [
@@ -176,7 +177,11 @@ class Attack(ABC):
             with seeded(self.seed, inputs.device):
                 outputs = self._check_model(network, inputs.detach(), labels)
                 bar = tqdm(batches, desc=type(self).__name__, unit="batch", disable=not progress, leave=False)
-                found = _joined([self._attack(network, x, y, outputs.dtype) for x, y in bar])
+                parts = []
+                for number, (x, y) in enumerate(bar):
+                    with from_image(number * size):
+                        parts.append(self._attack(network, x, y, outputs.dtype))
+                found = _joined(parts)
         if tuple(bounds) == (0.0, 1.0):
             return found
         low, high = bounds
@@ -232,8 +237,8 @@ def mean_logits(model: nn.Module, images: Tensor, looks: int) -> Tensor:
     return logits / looks if looks > 1 else logits
 
 
-def check_count(name: str, count: int) -> None:
-    """Refuse what is no whole number from 1 on.
+def check_count(name: str, count: int, *, least: int = 1) -> None:
+    """Refuse what is no whole number from ``least`` on.
 
     Raises:
         UsageError: Another number, or something that is none.
@@ -241,8 +246,8 @@ def check_count(name: str, count: int) -> None:
     given: object = count  # a caller who has no type checker may have passed anything
     if isinstance(given, bool) or not isinstance(given, Integral):
         raise UsageError(f"expected a whole number as {name}, got {count!r}")
-    if count < 1:
-        raise UsageError(f"expected {name} >= 1, got {count}")
+    if count < least:
+        raise UsageError(f"expected {name} >= {least}, got {count}")
 
 
 def round_towards(inputs: Tensor, perturbed: Tensor, dtype: torch.dtype) -> Tensor:

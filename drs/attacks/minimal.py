@@ -15,28 +15,40 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from drs.attacks.base import Attack, per_image
+from drs.attacks.base import Attack, check_count, per_image
 from drs.attacks.models import AsModule
-from drs.errors import UsageError
 
 __all__ = ["DDN", "DeepFool", "run_foolbox"]
 
 
-class _Finite(nn.Module):
-    """The model, where infinite and NaN entries of the images' gradient are zero: foolbox would give such images up.
+class _OnlyImages(torch.autograd.Function):
+    """The model as a function of its images alone: ``backward()`` of foolbox leaves no gradient in parameters, which a
+    model that is a plain function may hold unfrozen. Infinite and NaN entries are zero: foolbox would give up such
+    images. The square root of a black pixel has such a gradient, and the length of a black row."""
 
-    The square root of a black pixel has such a gradient, and the length of a black row.
-    """
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, model: nn.Module) -> Tensor:
+        with torch.enable_grad():
+            ctx.images = images.detach().requires_grad_()
+            ctx.logits = model(ctx.images)
+        logits: Tensor = ctx.logits.detach()
+        return logits
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None]:
+        (gradient,) = torch.autograd.grad(ctx.logits, ctx.images, upstream, retain_graph=True)
+        return gradient.nan_to_num(0.0, 0.0, 0.0), None
+
+
+class _Finite(nn.Module):
+    """The model as :class:`_OnlyImages`, a module as foolbox wants it."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.call = AsModule(model)
 
     def forward(self, images: Tensor) -> Tensor:
-        if images.requires_grad:
-            images = images.view_as(images)
-            images.register_hook(lambda gradient: gradient.nan_to_num(0.0, 0.0, 0.0))
-        logits: Tensor = self.call(images)
+        logits: Tensor = _OnlyImages.apply(images, self.call) if images.requires_grad else self.call(images)
         return logits
 
 
@@ -65,8 +77,7 @@ class _Minimal(Attack):
     steps: int = 100
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise UsageError(f"expected steps >= 1, got {self.steps}")
+        check_count("steps", self.steps)
 
     @property
     def norm(self) -> str:

@@ -144,7 +144,8 @@ class Ranged(nn.Module):
 
     def __init__(self, model: Model, low: float, high: float) -> None:
         super().__init__()
-        self.call, self.low, self.high = AsModule(model), low, high
+        self.call = model if isinstance(model, nn.Module) else AsModule(model)
+        self.low, self.high = low, high
 
     def forward(self, images: Tensor) -> Any:
         """Whatever the model makes of the images in its own range."""

@@ -13,11 +13,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from drs.attacks.base import Attack
+from drs.attacks.base import Attack, check_count
 from drs.attacks.objectives import margin
 from drs.errors import UsageError
 
-__all__ = ["COMPACT_EVERY", "HALVINGS", "Square", "square_side"]
+__all__ = ["COMPACT_EVERY", "HALVINGS", "Square", "check_images_for_square", "square_side"]
 
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """Queries, of 10,000, after each of which the share of the image that a square covers is halved."""
@@ -40,6 +40,19 @@ def square_side(query: int, queries: int, height: int, width: int, share: float 
     return min(max(1, round(math.sqrt(now * height * width))), height, width)
 
 
+def check_images_for_square(inputs: Tensor) -> None:
+    """Refuse what has no height and width.
+
+    Raises:
+        UsageError: Another shape than (N, C, H, W).
+    """
+    if inputs.dim() != 4:
+        raise UsageError(
+            f"expected images of shape (N, C, H, W) for Square, got {tuple(inputs.shape)}: "
+            "its squares need a height and a width, attack other data with PGD"
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Square(Attack):
     """Square attack on the margin, untargeted; every image has squares of its own and stops when it is fooled.
@@ -57,18 +70,13 @@ class Square(Attack):
     share: float = 0.8
 
     def __post_init__(self) -> None:
-        if self.queries < 1:
-            raise UsageError(f"expected queries >= 1, got {self.queries}")
+        check_count("queries", self.queries)
         if not 0.0 < self.share <= 1.0:
             raise UsageError(f"expected share in (0, 1], got {self.share}")
 
     @torch.no_grad()
     def perturb(self, model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
-        if inputs.dim() != 4:
-            raise UsageError(
-                f"expected images of shape (N, C, H, W) for Square, got {tuple(inputs.shape)}: "
-                "its squares need a height and a width, attack other data with PGD"
-            )
+        check_images_for_square(inputs)
         count, channels, height, width = inputs.shape
         stripes = self.epsilon * _signs((count, channels, 1, width), inputs)
         best = (inputs + stripes).clamp(0.0, 1.0)

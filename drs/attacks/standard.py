@@ -13,7 +13,8 @@ from drs.attacks.apgd import APGD
 from drs.attacks.balls import NORMS, Norm
 from drs.attacks.base import TOLERANCE, Adversarials, Attack
 from drs.attacks.minimal import DDN
-from drs.attacks.square import Square
+from drs.attacks.objectives import margin
+from drs.attacks.square import Square, check_images_for_square
 from drs.errors import unknown
 
 __all__ = ["Standard", "Union"]
@@ -109,6 +110,8 @@ class Standard(Attack):
 
     def __call__(self, model: Callable[[Tensor], Tensor], inputs: Tensor, labels: Tensor, **options: Any) -> Union:
         """Attack the images; arguments, options and errors as in :meth:`drs.attacks.base.Attack.__call__`."""
+        if self.norm == "linf" and isinstance(inputs, Tensor):
+            check_images_for_square(inputs)  # before the hours that the members ahead of it take
         unmoved = APGD(epsilon=0.0, norm=self.norm)(model, inputs, labels, **options)
         images, logits, distances = unmoved.inputs.clone(), unmoved.logits.clone(), unmoved.distances.clone()
         felled_by = torch.where(unmoved.success, WRONG, STANDING)
@@ -118,9 +121,10 @@ class Standard(Attack):
                 break
             found = member(model, inputs[rows], labels[rows], **options)
             within = found.distances <= self.epsilon + TOLERANCE  # for a member that looks for the smallest distance
-            kept = rows[within]
-            images[kept], logits[kept] = found.inputs[within], found.logits[within]
-            distances[kept] = found.distances[within]
+            nearer = found.success | (margin(found.logits, labels[rows]) > margin(logits[rows], labels[rows]))
+            kept = within & nearer  # of an image that stands, the attempt that came nearest
+            images[rows[kept]], logits[rows[kept]] = found.inputs[kept], found.logits[kept]
+            distances[rows[kept]] = found.distances[kept]
             felled_by[rows[within & found.success]] = number
         return Union(images, felled_by != STANDING, distances, logits, self.norm, self.members, felled_by)
 

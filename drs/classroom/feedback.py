@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from drs._files import write_whole
 from drs.classroom.grading import Grade, Outcome
 
 __all__ = ["as_markdown", "escaped", "number", "write_csv", "write_feedback", "write_rows"]
@@ -34,11 +36,9 @@ def write_rows(rows: Iterable[Sequence[str]], path: Path) -> None:
         path: Its folder is created if missing.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    with partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerows([escaped(cell) for cell in row] for row in rows)
-    partial.replace(path)
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([escaped(cell) for cell in row] for row in rows)
+    write_whole(path, text.getvalue().encode(errors="backslashreplace"))
 
 
 def _questions(grade: Grade) -> dict[str, list[Outcome]]:

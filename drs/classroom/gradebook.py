@@ -72,7 +72,7 @@ class Gradebook:
                 continue
             meant = self.roster.find(name, own)
             if len(meant) == 1:
-                found.append(_Claim(place, meant[0].name))
+                found.append(_Claim(place, self.roster.called(meant[0])))
             else:
                 note = "several students of this name in the roster" if meant else "not in the roster"
                 found.append(_Claim(place, told_apart, note))
@@ -105,7 +105,7 @@ class Gradebook:
 
     def students(self) -> list[str]:
         """Everybody in the roster, in its order, then whoever else handed in."""
-        listed = [one.name for one in self.roster.students] if self.roster else []
+        listed = [self.roster.called(one) for one in self.roster.students] if self.roster else []
         others = sorted({claim.student for claim in self.claims} - set(listed))
         return [*dict.fromkeys(listed), *others]
 
@@ -156,7 +156,8 @@ class Gradebook:
             if name == "canvas":
                 most = [number(self.possible(assignment)) for assignment in self.assignments]
                 rows.append(["    Points Possible", *[""] * (len(columns) - 1), *most])
-            rows += [[*(one.row[c] for c in columns), *self._cells(one.name)] for one in self.roster.students]
+            called = self.roster.called
+            rows += [[*(one.row[c] for c in columns), *self._cells(called(one))] for one in self.roster.students]
             made.append(folder / f"{name}.csv")
             write_rows(rows, made[-1])
         return made

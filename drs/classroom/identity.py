@@ -171,12 +171,19 @@ class Roster:
         return cls(students, columns)
 
     def find(self, name: str, number: str = "") -> list[Student]:
-        """Those whom a name or number may mean: by number if it is in the list, else by name.
+        """Those whom a name and a number may mean: by both, else by the name, else by the number.
 
         Args:
             name: As a path has it.
-            number: From the learning platform; empty if there is none.
+            number: From the learning platform; empty if there is none. Moodle's is the submission's: it may happen to
+                be that of another student, and so it does not count against the name.
         """
         wanted = {plain(number), plain(name)} - {""}
         by_number = [one for one in self.students if one.keys & wanted]
-        return by_number or [one for one in self.students if plain(name) in one.names]
+        by_name = [one for one in self.students if plain(name) in one.names]
+        return [one for one in by_number if one in by_name] or by_name or by_number
+
+    def called(self, student: Student) -> str:
+        """The name by which a student of the list is known: with a number where the list repeats the name."""
+        same = sum(one.name == student.name for one in self.students)
+        return student.name if same == 1 else f"{student.name} ({student.number})"

@@ -68,7 +68,7 @@ def audit(
         minutes: What it may take. What does not fit is left out, an attack that runs when the time ends is cut short,
             and both are named. Accuracy without attack is measured in any case, and a pass that has begun is ended.
         seed: Of every attack.
-        device: Where the batches are sent; None leaves them where they are. The model has to be there.
+        device: Where the batches are sent; None for where the images are. The model has to be there.
         batch_size: Images per call of the model.
         bounds: Smallest and largest pixel that the model takes; they become [0, 1] in the report.
         progress: Show a bar.
@@ -85,6 +85,8 @@ def audit(
             raise UsageError(f"expected {word} > 0, got {value}")
     if batch_size < 1:
         raise UsageError(f"expected batch_size >= 1, got {batch_size}")
+    if device is None and isinstance(images, Tensor):
+        device = images.device
     images, labels = (values.detach().cpu() if isinstance(values, Tensor) else values for values in (images, labels))
     images, labels = check_images(images, labels, bounds)
     if len(images) == 0:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from textwrap import indent
 from typing import Any, Literal
 
+from drs._files import write_whole
 from drs.errors import RecordError, UsageError
 from drs.evaluation.alarms import CHECKS, Alarm
 from drs.evaluation.report import Share
@@ -153,8 +155,14 @@ class Audit:
         return "\n".join(rows)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, as what JSON knows; with ``headline`` and ``trust``."""
-        return {"trust": self.trust, "headline": self.headline, **asdict(self)}
+        """Everything, as what JSON knows; with ``headline`` and ``trust``.
+
+        An alarm's ``value`` or ``limit`` of None is infinite: a median distance where most images stand.
+        """
+        body = {"trust": self.trust, "headline": self.headline, **asdict(self)}
+        for alarm in body["alarms"]:
+            alarm |= {key: None for key in ("value", "limit") if math.isinf(alarm[key])}
+        return body
 
     def save(self, folder: str | Path) -> Path:
         """Write ``audit.json`` and ``audit.html``, one page that needs nothing else; returns the page's path.
@@ -167,8 +175,8 @@ class Audit:
         place = Path(folder)
         try:
             place.mkdir(parents=True, exist_ok=True)
-            (place / "audit.json").write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
-            (place / "audit.html").write_text(page(self), encoding="utf-8")
+            write_whole(place / "audit.json", json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
+            write_whole(place / "audit.html", page(self))
         except OSError as error:
             raise UsageError(f"expected a folder that can be written, got {place}: {error}") from error
         return place / "audit.html"
@@ -185,7 +193,7 @@ class Audit:
             body.pop("trust"), body.pop("headline")
             body["clean"], body["worst"] = Share(**body["clean"]), Share(**body["worst"])
             body["lines"] = tuple(_line(**line) for line in body["lines"])
-            body["alarms"] = tuple(Alarm(**alarm) for alarm in body["alarms"])
+            body["alarms"] = tuple(_alarm(**alarm) for alarm in body["alarms"])
             body["curves"] = {
                 name: tuple(Point(point["at"], Share(**point["accuracy"])) for point in curve)
                 for name, curve in body["curves"].items()
@@ -193,6 +201,10 @@ class Audit:
             return cls(**body | {name: tuple(body[name]) for name in ("labels", "predicted", "felled_by")})
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RecordError(f"cannot read {path} as the record of an audit: {error}") from error
+
+
+def _alarm(value: float | None, limit: float | None, **rest: Any) -> Alarm:
+    return Alarm(value=math.inf if value is None else value, limit=math.inf if limit is None else limit, **rest)
 
 
 def _line(accuracy: dict[str, Any] | None, worst: dict[str, Any], **rest: Any) -> Line:

@@ -119,6 +119,22 @@ def _finding(
     )
 
 
+def _clean(calibration: Tensor, images: Tensor) -> Tensor:
+    """The images that set the thresholds, if they are such as those that are judged.
+
+    Raises:
+        UsageError: Another shape or device, NaN, or pixels outside [0, 1].
+    """
+    none = torch.zeros(len(calibration), dtype=torch.int64, device=calibration.device)
+    calibration, _ = check_images(calibration, none)
+    if calibration.shape[1:] != images.shape[1:] or calibration.device != images.device:
+        raise UsageError(
+            f"expected calibration images such as {tuple(images.shape[1:])} on {images.device}, got "
+            f"{tuple(calibration.shape[1:])} on {calibration.device}"
+        )
+    return calibration
+
+
 def audit_detector(
     model: nn.Module,
     score: Score,
@@ -175,6 +191,8 @@ def audit_detector(
     if calibration is None:
         half = len(images) // 2
         calibration, images, labels = images[:half], images[half:], labels[half:]
+    else:
+        calibration = _clean(calibration, images)
     if len(calibration) == 0 or len(images) < 2:
         raise UsageError(f"expected images to calibrate and 2 to judge, got {len(calibration)} and {len(images)}")
     common: dict[str, Any] = {"epsilon": epsilon, "norm": norm, "steps": steps, "seed": seed}

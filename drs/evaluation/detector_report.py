@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from drs._files import write_whole
 from drs.errors import needs_extra, unknown
 from drs.evaluation.report import Share
 
@@ -169,7 +170,7 @@ class DetectorAudit:
             "findings": [{f.name: _spelled(getattr(one, f.name)) for f in fields(one)} for one in self.findings],
         }
         file = Path(path)
-        file.write_text(json.dumps(body, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        write_whole(file, json.dumps(body, indent=1, allow_nan=False) + "\n")
         return file
 
 

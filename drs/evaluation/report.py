@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 import torch
-from scipy.stats import binomtest
 from torch import Tensor
 from tqdm import tqdm
 
 from drs._checks import check_images
+from drs._files import write_whole
 from drs.attacks.base import Attack
 from drs.attacks.models import Model, attackable, check_model
 from drs.errors import UsageError, needs_extra
@@ -63,6 +63,8 @@ def share_of(chosen: Tensor) -> Share:
     """
     if len(chosen) == 0:
         raise UsageError("expected at least one example, got none")
+    from scipy.stats import binomtest
+
     count = int(chosen.sum())
     interval = binomtest(count, len(chosen)).proportion_ci(0.95, method="exact")
     return Share(count, len(chosen), float(interval.low), float(interval.high))
@@ -139,7 +141,7 @@ class Report:
             },
         }
         file = Path(path)
-        file.write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
+        write_whole(file, json.dumps(body, indent=1) + "\n")
         return file
 
 
@@ -192,6 +194,8 @@ def evaluate(
     with attackable(model) as network:
         for images, labels in tqdm(_batches(data, batch_size), unit="batch", disable=not progress):
             check_images(images, labels, bounds)
+            if len(labels) == 0:
+                continue
             images, labels = images.to(device), labels.to(device)
             if not parts:
                 check_model(network, images, labels, differentiable=False)

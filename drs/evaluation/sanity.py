@@ -140,7 +140,7 @@ class SanityChecks(Tally):
         for part in self.attackable.split(self.batch_size):
             x, y = self.images[part].to(self.device), self.labels[part].to(self.device)
             found = DDN(steps=DISTANCE_STEPS, seed=self.seed)(self.model, x, y)
-            smallest[part] = torch.where(found.success, found.distances, math.inf).cpu()
+            smallest[part] = torch.where(found.success, found.distances, math.inf).to(smallest)
             if self.norm == "l2":
                 inside = torch.zeros_like(self.right)
                 inside[part] = (found.success & (found.distances <= self.epsilon)).cpu()

@@ -142,7 +142,7 @@ class Tally:
                 fooled[part] = found.success.cpu()
                 if within:
                     length = distance(found.inputs, x, "l2").cpu()
-                    reached = torch.where(found.success.cpu(), length, math.inf)
+                    reached = torch.where(found.success.cpu(), length, math.inf).to(self.nearest)
                     self.nearest[part] = torch.minimum(self.nearest[part], reached)
         except OutOfTime:
             if within:

@@ -216,6 +216,8 @@ class DensitySoftmax(Network):
         scaling, interval: As in :func:`density_scale`.
     """
 
+    range: Tensor
+
     def __init__(
         self,
         network: Network,
@@ -226,13 +228,13 @@ class DensitySoftmax(Network):
     ) -> None:
         super().__init__()
         self.network, self.flow, self.scaling, self.interval = network, flow, scaling, interval
-        self.range: tuple[float, float] | None = None
+        self.register_buffer("range", torch.full((2,), torch.nan))
 
     @torch.no_grad()
     def fit(self, features: Tensor) -> DensitySoftmax:
         """Measure the range of the log-density on features (N, D) of TRAINING data, and return the model."""
         density = self.flow.log_density(features)
-        self.range = float(density.min()), float(density.max())
+        self.range.copy_(torch.stack(density.aminmax()))
         return self
 
     def scale(self, features: Tensor) -> Tensor:
@@ -241,9 +243,9 @@ class DensitySoftmax(Network):
         Raises:
             UsageError: The range was never measured.
         """
-        if self.range is None:
+        low, high = self.range.tolist()
+        if low != low:
             raise UsageError("expected a density that was fitted, got none: call fit with the training features first")
-        low, high = self.range
         density = self.flow.log_density(features)
         return density_scale(density, low=low, high=high, scaling=self.scaling, interval=self.interval)
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import torch
 from filelock import FileLock
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
+from drs._files import write_whole
 from drs.errors import RecordError, UsageError
 from drs.paths import checkpoints_root
 from drs.study.records import canonical, digest, identity, rounded
@@ -50,14 +51,10 @@ def checksum(weights: Mapping[str, Tensor], numbers: Mapping[str, str]) -> str:
 def _write(training: Training, path: Path) -> None:
     weights = {name: value.cpu().contiguous() for name, value in training.network.state_dict().items()}
     numbers = {"loss": repr(training.loss), "accuracy": repr(training.accuracy)}
-    unfinished = path.with_suffix(".tmp")
     try:
-        save_file(weights, unfinished, metadata={**numbers, CHECKSUM: checksum(weights, numbers)})
-        unfinished.replace(path)
+        write_whole(path, save(weights, metadata={**numbers, CHECKSUM: checksum(weights, numbers)}))
     except (OSError, SafetensorError) as error:
         raise UsageError(f"cannot write the checkpoint {path}: {error}") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], float, float]:

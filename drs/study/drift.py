@@ -21,7 +21,8 @@ from drs.study.claims import CLAIMS
 from drs.study.experiments import EXPERIMENTS
 from drs.study.metrics import Metric
 from drs.study.plan import plan
-from drs.study.records import Record, Run, read_records, to_frame
+from drs.study.records import Record, Run, to_frame
+from drs.study.results import Results
 
 __all__ = ["FEW", "WORST_SHOWN", "Comparison", "Difference", "compare", "differences", "examples", "name"]
 
@@ -183,7 +184,7 @@ def compare(folder: Path, profile: str = "quick", against: Path | None = None) -
     twice, every, changed, missing = 0, [], [], []
     for experiment in EXPERIMENTS:
         runs = plan(experiment, profile)
-        here, there = ({r.run.key: r for r in read_records(runs, profile, place)} for place in (folder, root))
+        here, there = ({r.run.key: r for r in Results(at).records(experiment, profile)} for at in (folder, root))
         if not here:
             continue
         for words, place in (("committed", there), ("found", here)):

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
+from drs._files import write_whole
 from drs.errors import UsageError
 from drs.paths import project_root, rules_history
 from drs.study.claims import CLAIMS
@@ -190,7 +191,7 @@ def save(entries: Mapping[str, Mapping[str, Entry]]) -> Path:
         raise UsageError("expected a checkout with its whole history, which 'git fetch --unshallow' brings")
     path = rules_history()
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(as_json(entries), encoding="utf-8")
+    write_whole(path, as_json(entries))
     return path
 
 

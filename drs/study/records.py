@@ -12,7 +12,6 @@ import math
 import os
 import platform
 import subprocess
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from drs._files import write_whole
 from drs.errors import RecordError, UsageError
 from drs.paths import checkout, results_root
 from drs.training.folders import without_path
@@ -43,7 +43,6 @@ __all__ = [
     "identity",
     "package_versions",
     "read_record",
-    "read_records",
     "record_path",
     "recorded_keys",
     "rounded",
@@ -225,21 +224,6 @@ def recorded_keys(experiment: str, profile: str, results: Path) -> set[str]:
         raise UsageError(f"cannot read the folder of records {folder}: {error}") from error
 
 
-def _write_atomically(path: Path, content: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-    unfinished = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.chmod(0o644)
-        unfinished.replace(path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
-
-
 def write_record(record: Record, results: Path | None = None) -> Path:
     """Write a record whole: arrays first, then the JSON that names them.
 
@@ -270,10 +254,10 @@ def write_record(record: Record, results: Path | None = None) -> Path:
 
             content = save({name: np.asarray(array, order="C") for name, array in record.arrays.items()})
             body["arrays"] = hashlib.sha256(content).hexdigest()
-            _write_atomically(path.with_suffix(".safetensors"), content)
+            write_whole(path.with_suffix(".safetensors"), content)
         body["checksum"] = digest(body)
         text = json.dumps(body, indent=1, sort_keys=True)
-        _write_atomically(path, (text + "\n").encode())
+        write_whole(path, (text + "\n").encode())
     except OSError as error:
         raise UsageError(f"cannot write the record {path}: {error}") from error
     return path
@@ -308,19 +292,6 @@ def read_record(path: Path, *, arrays: bool = True) -> Record:
         values = load(content)
     known = {key: body[key] for key in ("profile", "metrics", "seconds", "device", "versions", "commit", "utc")}
     return Record(run=run, arrays=values, rules=body.get("rules", {}), **known)
-
-
-def read_records(
-    runs: Iterable[Run], profile: str, results: Path | None = None, *, arrays: bool = False
-) -> list[Record]:
-    """The records there are of these runs, in the order of the runs; missing ones are left out.
-
-    Raises:
-        RecordError: One of them is torn or altered.
-        UsageError: Their folder cannot be read.
-    """
-    found = [run for run in runs if has_record(run, profile, results)]
-    return [read_record(record_path(run, profile, results), arrays=arrays) for run in found]
 
 
 def flat(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -245,14 +245,11 @@ def run_missing(
     todo = missing(runs, profile, root)
     if not todo:
         return 0
-    kind = resolve_device(device).type
-    if workers is None:
-        workers = min(os.cpu_count() or 1, math.ceil(len(todo) / 4)) if kind == "cpu" else 1
     finished: Iterator[object]
-    if scheduler is not None:
+    if scheduler is not None:  # the device is its workers', and need not be here
         finished = _on_cluster(todo, profile, device, root, scheduler)
-    elif workers > 1:
-        finished = _in_processes(todo, profile, device, root, min(workers, len(todo)))
+    elif (count := _workers(workers, device, len(todo))) > 1:
+        finished = _in_processes(todo, profile, device, root, min(count, len(todo)))
     else:
         here: Callable[[Run], Path] = lambda run: write_record(  # noqa: E731
             compute(run, profile, device, progress and len(todo) == 1), root
@@ -261,6 +258,14 @@ def run_missing(
     for _ in tqdm(finished, total=len(todo), desc=label, unit="run", disable=not progress):
         pass
     return len(todo)
+
+
+def _workers(asked: int | None, device: str, runs: int) -> int:
+    """How many processes work, on a device that has to be here."""
+    kind = resolve_device(device).type
+    if asked is not None:
+        return asked
+    return min(os.cpu_count() or 1, math.ceil(runs / 4)) if kind == "cpu" else 1
 
 
 def ensure(experiment: str, profile: str, results: Path, *, arrays: bool = False) -> list[Record]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from drs._seeding import seeded
+from drs._seeding import current, seeded
 from drs.attacks.ascent import ascend, raising
 from drs.attacks.balls import random_point
 from drs.attacks.objectives import cross_entropy
@@ -169,7 +169,7 @@ def train(
         spec.model, channels=dataset.channels, classes=len(dataset.class_names), seed=spec.seed, **spec.model_options
     )
     network = on_device(network, device)
-    with seeded(spec.seed, device):
+    with seeded(spec.seed, device), current(device):
         loss, accuracy = _loop(spec, network, *split.to_float(device), progress=progress)
     if not math.isfinite(loss):
         raise Diverged(f"training diverged: loss {loss} with {spec.loss} {dict(spec.loss_options)}, seed {spec.seed}")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from drs.attacks import APGD, Standard
+from drs.attacks import APGD, Square, Standard
 from drs.attacks.apgd import _Climb, _judge, checkpoints, targeted_dlr
 from drs.attacks.balls import Norm
 from drs.errors import UsageError
@@ -215,3 +216,35 @@ def test_a_run_begins_with_the_value_of_its_start_and_steps_of_twice_the_budget(
     c = APGD(epsilon=0.3)._begin(model, x, y, y, torch.full((1, 1), 0.25, dtype=torch.float64))
     assert [float(v) for v in (c.value, c.best_value, c.value_at_checkpoint)] == [-1.0625] * 3
     assert (float(c.step), float(c.rises), float(c.best_gradient)) == (0.6, 0.0, 0.5)
+
+
+def test_tables_are_refused_before_any_attack_runs() -> None:
+    passes = []
+
+    def model(rows: torch.Tensor) -> torch.Tensor:
+        passes.append(len(rows))
+        return rows
+
+    with pytest.raises(UsageError, match=r"expected images of shape \(N, C, H, W\) for Square, got \(3, 4\)"):
+        Standard(epsilon=0.1)(model, torch.rand(3, 4), torch.zeros(3, dtype=torch.int64))
+    assert passes == []
+
+
+def test_of_an_image_that_stands_the_attempt_that_came_nearest_is_kept() -> None:
+    """DDN gives an image back as it was where it fails; APGD had moved it towards the boundary."""
+    model = Linear(torch.tensor([[1.0, 0.0, 0.0, 0.0], [-1.0, 0.0, 0.0, 0.0]]), torch.tensor([-0.5, 0.5]))
+    images = torch.full((1, 1, 2, 2), 0.9)
+    found = Standard(epsilon=0.1, norm="l2")(model, images, torch.zeros(1, dtype=torch.int64))
+    assert not found.success.any()
+    assert float(found.inputs[0, 0, 0, 0]) == pytest.approx(0.8, abs=1e-4)
+    assert float(found.distances[0]) == pytest.approx(0.1, abs=1e-4)
+    assert torch.equal(found.logits, model(found.inputs).detach())
+
+
+@pytest.mark.parametrize(
+    ("made", "name"),
+    [(lambda: APGD(steps=1e1), "steps"), (lambda: Square(queries=1e2), "queries")],  # type: ignore[arg-type]
+)
+def test_whole_numbers_are_asked_for_by_name(made: Callable[[], object], name: str) -> None:
+    with pytest.raises(UsageError, match=f"expected a whole number as {name}, got 10"):
+        made()

@@ -219,3 +219,26 @@ def test_errors(options: dict[str, Any], text: str) -> None:
     with pytest.raises(UsageError) as error:
         CarliniWagnerL2(**options)
     assert str(error.value) == text
+
+
+def test_random_targets_do_not_depend_on_the_size_of_the_batch() -> None:
+    """One iteration leads nowhere: what is asked for shows in the targets that the rule is asked about."""
+    asked: list[list[int]] = []
+
+    class Noted(CarliniWagnerL2):
+        def goals(self, model: torch.nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+            asked.append(super().goals(model, inputs, labels).tolist())
+            return super().goals(model, inputs, labels)
+
+    model, images = Linear(torch.zeros(10, 4), torch.zeros(10)), torch.full((12, 1, 2, 2), 0.5)
+    labels = torch.arange(12) % 10
+    attack = Noted(max_iterations=0, search_steps=1)
+    found = {}
+    for size in (12, 5, 1):
+        asked.clear()
+        attack(model, images, labels, batch_size=size)
+        found[size] = [target for part in asked[::2] for target in part]  # each batch asks twice
+    assert found[12] == found[5] == found[1]
+    assert len(set(found[1])) > 3
+    assert all(target != label for target, label in zip(found[1], labels.tolist()))
+    assert torch.equal(attack.goals(model, images, labels), torch.tensor(found[12]))  # nothing is left behind

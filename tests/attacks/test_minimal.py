@@ -118,3 +118,12 @@ def test_errors(attack: Any) -> None:
     with pytest.raises(UsageError) as error:
         type(attack)(steps=0)
     assert str(error.value) == "expected steps >= 1, got 0"
+
+
+@pytest.mark.parametrize("attack", [DDN(steps=3), DeepFool(steps=2)])
+def test_parameters_behind_a_function_get_no_gradient(attack: Any, digits: Dataset) -> None:
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10))
+    images, labels = digits.test.first(4).to_float()
+    plain, hidden = attack(network, images, labels), attack(lambda x: network(x), images, labels)
+    assert all(parameter.grad is None for parameter in network.parameters())
+    assert torch.equal(plain.inputs, hidden.inputs)

@@ -31,7 +31,7 @@ from drs.attacks import (
     UniformNoise,
 )
 from drs.attacks.base import TOLERANCE, round_towards
-from drs.attacks.models import INFERENCE_MODEL, NOT_DIFFERENTIABLE, attackable
+from drs.attacks.models import INFERENCE_MODEL, NOT_DIFFERENTIABLE, Ranged, attackable
 from drs.errors import UsageError
 from drs.evaluation.probes import (
     float64_check,
@@ -447,3 +447,14 @@ def test_images_of_another_dtype_or_device() -> None:
     assert str(error.value) == "expected images and labels on one device, got cpu and meta"
     with pytest.raises(RuntimeError, match="mat1 and mat2"):  # an error of the model's own stays what it is
         FGSM()(model, torch.rand(2, 1, 9, 9).double(), torch.tensor([0, 1]))
+
+
+def test_a_module_in_another_range_is_seen_whole() -> None:
+    inner = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 3)).double()
+    wrapped = Ranged(inner, 0.0, 255.0)
+    assert next(wrapped.parameters()).dtype == torch.float64
+    images, labels = torch.full((2, 1, 2, 2), 100.0), torch.zeros(2, dtype=torch.int64)
+    with pytest.raises(UsageError, match=r"expected images of the model's dtype and device, torch\.float64 on cpu"):
+        PGD(epsilon=0.1, steps=1)(inner, images, labels, bounds=(0, 255))
+    function = Ranged(lambda x: inner(x), 0.0, 255.0)
+    assert list(function.parameters()) == []

@@ -208,3 +208,21 @@ def test_names_of_every_kind_end_up_in_the_csv_and_nothing_is_deleted(tmp_path: 
 def test_a_path_without_a_platform_names_nobody() -> None:
     assert parse(["group 1", "ada"]).student == ""
     assert parse(["a1_softmax-2"]).attempt == 2
+
+
+def test_two_students_of_one_name_in_the_roster_have_a_row_each(tmp_path: Path) -> None:
+    listed = roster(tmp_path, "Student,ID\nKim Lee,11\nKim Lee,22\nAda,33\n")
+    book = Gradebook([graded("leekim", number="11"), graded("leekim", (False, False), number="22")], listed)
+    assert book.students() == ["Kim Lee (11)", "Kim Lee (22)", "Ada"]
+    assert book.notes() == ["", ""]
+    (canvas,) = book.write_export(tmp_path)
+    assert rows(canvas)[2:] == [["Kim Lee", "11", "3"], ["Kim Lee", "22", "0"], ["Ada", "33", ""]]
+
+
+def test_a_number_that_is_another_students_does_not_beat_the_name(tmp_path: Path) -> None:
+    listed = roster(tmp_path, "name,id\nAda,900\nBob,123\n")
+    assert [one.name for one in listed.find("Ada", "123")] == ["Ada"]  # Moodle's number of the submission
+    assert [one.name for one in listed.find("Ada", "900")] == ["Ada"]
+    assert [one.name for one in listed.find("somebody", "123")] == ["Bob"]
+    assert [one.name for one in listed.find("123")] == ["Bob"]
+    assert listed.find("somebody", "5") == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import time
@@ -380,3 +381,37 @@ def test_models_and_images_that_do_not_fit_are_one_sentence(row: tuple[Tensor, T
         audit(Threshold(), images + 1, labels, epsilon=0.1)
     with pytest.raises(UsageError, match="expected at least one example, got none"):
         audit(Threshold(), images[:0], labels[:0], epsilon=0.1)
+
+
+def test_double_precision_is_measured_too(row: tuple[Tensor, Tensor], plain: Audit) -> None:
+    images, labels = row
+    found = audit(Threshold().double(), images.double(), labels, epsilon=0.13, minutes=1)
+    assert (found.worst, found.trust, found.left_out) == (plain.worst, "ok", {})
+
+
+class Particular(Threshold):
+    """Takes no batch of two: what it raises is its own affair."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        if len(images) == 2:
+            raise LookupError("two images")
+        return super().forward(images)
+
+
+def test_whatever_a_model_raises_costs_one_stage(row: tuple[Tensor, Tensor]) -> None:
+    found = audit(Particular(), *row, epsilon=0.13, minutes=1)
+    assert found.left_out
+    assert set(found.left_out.values()) == {"it failed on this model: two images"}
+    assert found.clean.count == 8
+
+
+def test_an_infinite_distance_is_json_and_comes_back(plain: Audit, tmp_path: Path) -> None:
+    def none(name: str) -> object:
+        raise AssertionError(name)
+
+    alarms = (replace(plain.alarms[0], value=0.5, limit=math.inf), *plain.alarms[1:])
+    infinite = replace(plain, alarms=alarms)
+    infinite.save(tmp_path)
+    text = (tmp_path / "audit.json").read_text()
+    assert json.loads(text, parse_constant=none)["alarms"][0]["limit"] is None
+    assert Audit.load(tmp_path / "audit.json") == infinite

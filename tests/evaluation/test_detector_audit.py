@@ -252,3 +252,16 @@ def test_errors() -> None:
         audit(darkness, calibration=CALIBRATION[:0])
     with pytest.raises(ZeroDivisionError):  # an error of the user's own passes through
         audit(lambda model, images: images.flatten(1)[:, 0] * (1 // 0))
+
+
+@pytest.mark.parametrize(
+    ("calibration", "sentence"),
+    [
+        (255.0 * CALIBRATION, "expected images in"),
+        (torch.full_like(CALIBRATION, math.nan), "expected images without NaN"),
+        (CALIBRATION.flatten(1), r"expected calibration images such as \(.*\) on cpu, got \(\d+,\) on cpu"),
+    ],
+)
+def test_images_that_set_thresholds_are_like_those_that_are_judged(calibration: Tensor, sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        audit(darkness, calibration=calibration, baselines=False)

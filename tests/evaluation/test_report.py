@@ -121,3 +121,14 @@ def test_what_is_no_model_or_no_image_is_refused_with_and_without_an_attack(
     """Without this a model of one logit has accuracy 1 on images of class 0."""
     with pytest.raises(UsageError, match=text):
         evaluate(model, (IMAGES + shift, LABELS), attack)
+
+
+def test_batches_without_an_image_are_no_example() -> None:
+    def model(images: torch.Tensor) -> torch.Tensor:
+        return images.flatten(1)
+
+    images, labels = torch.rand(3, 1, 2, 2), torch.zeros(3, dtype=torch.int64)
+    with pytest.raises(UsageError, match="expected at least one example, got none"):
+        evaluate(model, (images[:0], labels[:0]))
+    both = evaluate(model, [(images[:0], labels[:0]), (images, labels)])
+    assert len(both.labels) == 3

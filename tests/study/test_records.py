@@ -17,7 +17,7 @@ import pytest
 from drs.errors import RecordError, UsageError
 from drs.paths import project_root
 from drs.study import records
-from drs.study.records import Record, Run, has_record, read_record, read_records, record_path, to_frame, write_record
+from drs.study.records import Record, Run, has_record, read_record, record_path, to_frame, write_record
 
 RUN = Run("tiny", 3, {"a": 1, "b": [0.1, None, True], "network": {"loss": "drs", "seed": 0}})
 ARRAYS: dict[str, np.ndarray[Any, Any]] = {
@@ -143,9 +143,8 @@ def test_a_crash_while_writing_leaves_no_record_and_no_half_file(
     left = [p.name for p in tmp_path.rglob("*") if p.is_file()]
     assert left == ([] if number == 1 else [f"{RUN.key}.safetensors"])
     assert not has_record(RUN, "smoke", tmp_path)
-    assert read_records([RUN], "smoke", tmp_path) == []
     write_record(record(arrays=ARRAYS), tmp_path)
-    assert len(read_records([RUN], "smoke", tmp_path, arrays=True)) == 1
+    assert set(read_record(record_path(RUN, "smoke", tmp_path)).arrays) == set(ARRAYS)
 
 
 def test_a_full_disk_is_one_sentence_and_the_old_record_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,8 +165,6 @@ def test_a_torn_record_is_named_wherever_it_was_cut(tmp_path: Path) -> None:
         with pytest.raises(RecordError, match="is torn") as caught:
             read_record(path)
         assert str(path) in str(caught.value), cut
-        with pytest.raises(RecordError):
-            read_records([RUN], "smoke", tmp_path)
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", "3", "null", '"x"', '{"checksum": "0"}', "\udcff"])
@@ -238,9 +235,9 @@ def test_a_renamed_record_is_found(tmp_path: Path) -> None:
     path = write_record(record(), tmp_path)
     other = Run("tiny", 3, {**RUN.spec, "a": 2})
     path.rename(record_path(other, "smoke", tmp_path))
-    assert read_records([RUN], "smoke", tmp_path) == []
+    assert not has_record(RUN, "smoke", tmp_path)
     with pytest.raises(RecordError, match=other.key):
-        read_records([other], "smoke", tmp_path)
+        read_record(record_path(other, "smoke", tmp_path))
 
 
 def test_arrays_are_plain_bytes_behind_a_json_header(tmp_path: Path) -> None:
@@ -260,25 +257,15 @@ def test_a_file_in_place_of_a_folder_is_one_sentence(place: str, tmp_path: Path)
         write_record(record(), tmp_path / "results")
     with pytest.raises(UsageError, match=r"^cannot read the folder of records .*tiny: "):
         has_record(RUN, "smoke", tmp_path / "results")
-    with pytest.raises(UsageError, match="cannot read the folder of records"):
-        read_records([RUN], "smoke", tmp_path / "results")
     assert (tmp_path / place).read_text() == "not a folder"
-
-
-def test_records_come_in_the_order_of_the_runs_and_missing_ones_are_left_out(tmp_path: Path) -> None:
-    runs = [Run("tiny", 1, {"n": n}) for n in range(5)]
-    for number in (3, 0, 4):
-        write_record(record(runs[number]), tmp_path)
-    asked = [runs[4], runs[1], runs[0], runs[3]]
-    assert [r.run.spec["n"] for r in read_records(asked, "smoke", tmp_path)] == [4, 0, 3]
-    assert read_records(asked, "quick", tmp_path) == []
 
 
 def test_the_results_folder_comes_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DRS_RESULTS", str(tmp_path / "elsewhere"))
     path = write_record(record())
     assert path.is_relative_to(tmp_path / "elsewhere")
-    assert [r.run for r in read_records([RUN], "smoke")] == [RUN]
+    assert has_record(RUN, "smoke")
+    assert read_record(record_path(RUN, "smoke")).run == RUN
 
 
 def test_a_frame_has_one_flat_row_a_record() -> None:

@@ -23,11 +23,12 @@ from drs.study.claims import CLAIMS
 from drs.study.experiments import EXPERIMENTS, Context, Experiment, Outcome, Spec
 from drs.study.plan import missing, plan
 from drs.study.profiles import PROFILES, Profile
-from drs.study.records import Record, Run, code_commit, package_versions, read_records, record_path
+from drs.study.records import Record, Run, code_commit, package_versions, record_path
 from drs.study.results import Results
 from drs.study.rules import rule_hash
 from drs.study.runner import compute, ensure, resolve_device, run_missing
 from drs.training.spec import TrainingSpec
+from tests.study.stored import stored
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +86,7 @@ def test_only_what_is_missing_is_computed_in_order_and_nothing_twice(counter: Co
     assert counter.done == [0, 2, 1]
     assert missing(runs, "smoke") == []
     assert record_path(runs[1], "smoke").stat().st_mtime_ns == untouched
-    found = read_records(runs, "smoke", folders, arrays=True)
+    found = stored(runs, folders)
     assert [(r.run, r.metrics["square"], int(r.arrays["device"][0])) for r in found] == [
         (runs[0], 4.0, 2),
         (runs[1], 0.0, 0),
@@ -222,7 +223,7 @@ def tiny_runs() -> list[Run]:
 
 def numbers(runs: list[Run], results: Path) -> list[tuple[Any, ...]]:
     """Metrics and the bytes of the arrays, for exact comparison."""
-    found = read_records(runs, "smoke", results, arrays=True)
+    found = stored(runs, results)
     assert [record.run for record in found] == runs
     return [(dict(r.metrics), {name: a.tobytes() for name, a in r.arrays.items()}) for r in found]
 

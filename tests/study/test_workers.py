@@ -16,8 +16,9 @@ import pytest
 from drs.study.experiments import EXPERIMENTS, Context, Experiment, Outcome, Spec
 from drs.study.plan import plan
 from drs.study.profiles import Profile
-from drs.study.records import Run, read_records, record_path
+from drs.study.records import Run, record_path
 from drs.study.runner import run_missing
+from tests.study.stored import stored
 
 SWEEP = '''
 """drs with one more experiment; worker processes import this file too."""
@@ -133,7 +134,7 @@ def test_a_worker_that_dies_loses_only_its_run_and_one_that_always_dies_is_told(
     assert told.splitlines()[-1] == sentence
     assert "Traceback" not in told
     assert sweep.marked() == ["x!", "xx!", "x!", "x!", "xx"]
-    found = read_records(sweep.runs, "smoke", sweep.results)
+    found = stored(sweep.runs, sweep.results)
     assert [record.run for record in found] == sweep.runs[:4]
 
 
@@ -175,7 +176,7 @@ def test_stopped_and_killed_in_the_middle_it_goes_on_where_it_was(
     assert done == [8]
     finished = sweep.records()
     assert {path: finished[path] for path in stopped} == stopped
-    assert [r.metrics["number"] for r in read_records(sweep.runs, "smoke", sweep.results)] == list(map(float, range(9)))
+    assert [r.metrics["number"] for r in stored(sweep.runs, sweep.results)] == list(map(float, range(9)))
     at_the_kill = [n for n, run in enumerate(sweep.runs) if record_path(run, "smoke", sweep.results) in killed]
     assert all(sweep.marked()[n] == "x!" for n in at_the_kill)
     assert all(marks.count("!") <= 2 for marks in sweep.marked())  # twice: finished, but killed before it was written

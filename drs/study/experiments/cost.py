@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from drs._seeding import seeded
+from drs._seeding import current, seeded
 from drs.catalog import PUBLISHED_WEIGHT
 from drs.losses import drs_loss
 from drs.study.experiments.base import Context, Outcome, Spec
@@ -171,7 +171,11 @@ KINDS = {"loss": _loss_alone, "training": _training_step}
 def run(spec: Spec, context: Context) -> Outcome:
     """Time the contenders of one shape or network. A training step on CUDA is timed as the graph that the training loop
     replays, and call by call as ``eager_ratio``."""
-    device = context.device
+    with current(context.device):
+        return _timed(spec, context.device)
+
+
+def _timed(spec: Spec, device: torch.device) -> Outcome:
     torch.empty(24 << 20, dtype=torch.uint8)  # freed: malloc then keeps large blocks, as in a process that trains
     works, given = KINDS[spec["kind"]](spec, device)
     metrics = {f"{name}_bytes": memory(work, device, given) for name, work in works.items()}
