@@ -148,9 +148,10 @@ function thresholds(host, data) {
   const attack = control(form, "Attack", choice([], ""));
   const metric = control(form, "Metric", choice(Object.entries(data.metrics), data.start.metric));
   const threshold = control(form, "Threshold", slider(1, 0));
-  let scores, marks;
+  let scores, marks, low;
 
-  // The slider walks over every score that occurs; it starts where 5% of the normal images are rejected.
+  // The slider walks over every score on the histogram's axis; it starts where 5% of the normal images are rejected.
+  // The axis leaves out the lowest 1% of the scores, which may lie far away, but never the start.
   function choose() {
     const { pairs } = data.networks[network.input.value];
     const wanted = attack.input.value || data.start.attack;
@@ -159,8 +160,12 @@ function thresholds(host, data) {
     scores = pairs[attack.input.value]?.[metric.input.value];
     if (!scores) { text.textContent = "No attack succeeds often enough on this network."; panels.replaceChildren(); return; }
     marks = [...new Set([...scores.normal, ...scores.attacked])].sort((one, other) => one - other);
+    const first = marks.indexOf(scores.normal[Math.floor(0.05 * scores.normal.length)]);
+    const left = Math.min(first, Math.floor(0.01 * marks.length));
+    low = marks[left];
+    threshold.input.min = left;
     threshold.input.max = marks.length - 1;
-    threshold.input.value = marks.indexOf(scores.normal[Math.floor(0.05 * scores.normal.length)]);
+    threshold.input.value = first;
     draw();
   }
 
@@ -170,7 +175,7 @@ function thresholds(host, data) {
     if (!scores) return;
     const { name, colour } = data.networks[network.input.value];
     const under = data.attacks[attack.input.value], least = marks[Number(threshold.input.value)];
-    const low = marks[Math.floor(0.01 * marks.length)], high = marks.at(-1), bins = 24;
+    const high = marks.at(-1), bins = 24;
     const clip = (value) => Math.min(Math.max(value, low), high);
     const histogram = (values) => {
       const shares = new Array(bins).fill(0);
@@ -189,7 +194,7 @@ function thresholds(host, data) {
       [i, i + 1].map((edge) => [left.x(low + edge / bins * (high - low)), left.y(share)])), [left.x(high), left.y(0)]]);
     left.add("path", { d: stairs(both[1]), fill: colour, "fill-opacity": 0.35, stroke: colour });
     left.add("path", { d: stairs(both[0]), class: "normal" });
-    left.add("path", { d: `M${left.x(clip(least))} ${left.y(0)}V${TOP}`, class: "cursor" });
+    left.add("path", { d: `M${left.x(least)} ${left.y(0)}V${TOP}`, class: "cursor" });
 
     const right = panel("ROC", `${noisy} images kept`, "normal images kept", [0, 1], [0, 1], shares, shares);
     const curve = [...marks].reverse().map((value) => [kept(scores.attacked, value), kept(scores.normal, value)]);

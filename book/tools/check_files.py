@@ -55,7 +55,8 @@ class Page(HTMLParser):
         if tag == "a" and "href" in values:
             self.links.append(values["href"])
         self.inside |= tag == "article"
-        if tag == "img" and self.inside and "figure-dark" not in values.get("class", ""):
+        twin = re.search("figure-(dark|narrow)", values.get("class", ""))  # of a figure that is counted already
+        if tag == "img" and self.inside and not twin:
             self.figures.append(values)
             self.uncaptioned += [] if self.framed else [values.get("src", "")]
         self.framed += tag == "figure"

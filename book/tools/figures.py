@@ -14,13 +14,17 @@ NUMBERS = "application/vnd.drs.numbers+json"
 EXPLORER = "application/vnd.drs.explorer+json"
 """Beside a figure that a reader can move: the data that ``_explorer/explorer.js`` draws."""
 
+NARROW = "application/vnd.drs.narrow+json"
+"""Beside a figure of several panels: the picture that a phone shows in its place."""
+
 
 @dataclass(frozen=True)
 class Behind:
-    """What a notebook keeps beside a figure: tables of its numbers, and data if it moves."""
+    """What a notebook keeps beside a figure: tables of its numbers, data if it moves, and a picture for phones."""
 
     numbers: list[dict[str, Any]]
     explorer: dict[str, Any] | None = None
+    narrow: str | None = None
 
 
 def behind_figures(notebooks: Sequence[Path], generated: Path) -> dict[str, Behind]:
@@ -39,7 +43,7 @@ def behind_figures(notebooks: Sequence[Path], generated: Path) -> dict[str, Behi
                 if NUMBERS in data:
                     svg = "\n".join("".join(data["image/svg+xml"]).splitlines())
                     name = hashlib.sha256(svg.encode()).hexdigest()
-                    found[name] = Behind(data[NUMBERS], data.get(EXPLORER))
+                    found[name] = Behind(data[NUMBERS], data.get(EXPLORER), data.get(NARROW))
     return found
 
 
@@ -53,6 +57,6 @@ def without_figure_data(notebook: dict[str, Any]) -> dict[str, Any]:
     """A notebook as Sphinx reads it: without what only :func:`behind_figures` reads."""
     for cell in notebook["cells"]:
         for output in cell.get("outputs", []):
-            for kind in (NUMBERS, EXPLORER):
+            for kind in (NUMBERS, EXPLORER, NARROW):
                 output.get("data", {}).pop(kind, None)
     return notebook

@@ -1,10 +1,12 @@
-"""What opens a chapter: the question with its answer and verdicts, and the experiment behind them in a few lines."""
+"""What opens a chapter: the question with its answer and verdicts, its aims, and the experiment in a few lines."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from drs.pages.aims import overview_line
 from drs.pages.chapter import prose
 from drs.pages.claims import interval
 from drs.pages.listing import claim_link
@@ -39,7 +41,7 @@ def _decisive(claim_id: str, profile: str) -> list[Finding]:
 def card(
     question: str, claim_id: str, answers: Mapping[str, str], *, others: Iterable[str] = (), profile: str = "quick"
 ) -> Markdown:
-    """The question of a chapter, the answer that the records give, and the verdicts it rests on.
+    """The question of a chapter, the answer that the records give, the verdicts it rests on, and the chapter's aims.
 
     Args:
         question: One sentence.
@@ -49,10 +51,10 @@ def card(
         profile: That of the page; ``smoke`` decides nothing.
     """
     lines = [f"> **The question.** {question}", ">"]
+    aims = [">", f"> {overview_line(PurePosixPath(get_claim(claim_id).notebook).name)}"]
     if get_profile(profile).scratch:
-        return prose(
-            "\n".join([*lines, f"> `{profile}` runs only show that the chapter executes: they give no answer."])
-        )
+        lines.append(f"> `{profile}` runs only show that the chapter executes: they give no answer.")
+        return prose("\n".join([*lines, *aims]))
     found = [each for one in (claim_id, *others) for each in _decisive(one, profile)]
     first = found[0].judgement
     told = answers.get(first.verdict, f"Not known yet: {first.detail or 'there are no complete records'}.")
@@ -61,7 +63,7 @@ def card(
         claim, judged = one.claim, one.judgement
         number = f" {claim.quantity}: {interval(judged)} ({one.profile}, {one.dataset})" if judged.n else ""
         lines.append(f"> - {badge(judged.verdict)} {claim_link(claim, '../')}{number}")
-    return prose("\n".join(lines))
+    return prose("\n".join([*lines, *aims]))
 
 
 def experiment(*chapters: Everywhere) -> Markdown:

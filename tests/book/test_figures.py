@@ -61,8 +61,8 @@ def test_a_page_shows_both_twins_at_their_size_with_the_numbers_below(tmp_path: 
     page = "".join(writer.body)
     for kind, name in (("light", "f"), ("dark", "f-dark")):
         image = f'<img class="figure-{kind}" alt="what it shows" src="../_images/{name}.svg"'
-        assert f'{image} loading="lazy" width="400" height="200">' in page
-    assert 'style="--natural: 400px"' in page
+        assert f'{image} loading="lazy" width="400" height="200" style="--natural: 400px">' in page
+    assert "figure-narrow" not in page
     assert '<a class="csv" download href="../_numbers/f.csv">' in page
     assert (tmp_path / "_numbers" / "f.csv").read_text() == ",CE\n0.1,0.5\n0.2,\n"
     assert "<caption>a &lt; b</caption>" in page
@@ -70,6 +70,23 @@ def test_a_page_shows_both_twins_at_their_size_with_the_numbers_below(tmp_path: 
     assert '<tr><th scope="row">0.1</th><td>0.5</td></tr><tr><th scope="row">0.2</th><td></td></tr>' in page
     assert '<script type="application/json">{"kind":"\\u003c/script>"}</script>' in page
     assert '<script defer src="../_static/explorer/explorer.js"></script>' in page
+
+
+def test_a_figure_with_a_picture_for_phones_is_four_images_of_one_text(tmp_path: Path) -> None:
+    (tmp_path / "f.svg").write_text(SVG)
+    small = SVG.replace('width="300pt" height="150.3pt"', 'width="240pt" height="600pt"')
+    figures.write_figures({"f": figures.Behind([], narrow=small)}, tmp_path)
+    writer = Page(tmp_path, {"f.svg": "f.svg"})
+    with pytest.raises(nodes.SkipNode):
+        figure_pages.visit_image(writer, nodes.image(uri="f.svg", alt="what it shows"))  # type: ignore[arg-type]
+    page = "".join(writer.body)
+    for kind, ending in (("light", ""), ("dark", "-dark")):
+        for shape, name, size in (("wide", "f", (400, 200)), ("narrow", "f-narrow", (320, 800))):
+            image = f'<img class="figure-{kind} figure-{shape}" alt="what it shows" src="../_images/{name}{ending}.svg"'
+            more = f'width="{size[0]}" height="{size[1]}" style="--natural: {size[0]}px"'
+            assert f'{image} loading="lazy" {more}>' in page
+    assert page.count("<img") == 4
+    assert (tmp_path / "_images" / "f-narrow.svg").read_text() == small
 
 
 def test_several_tables_of_a_figure_are_one_file_each_under_its_caption() -> None:
@@ -92,7 +109,8 @@ def test_an_image_that_is_no_figure_of_ours_is_left_to_sphinx(tmp_path: Path, mo
 
 def test_numbers_are_found_by_the_name_that_the_figure_gets(tmp_path: Path) -> None:
     tables = [{"caption": "", "columns": ["x", "y"], "rows": [["1", "2"]]}]
-    output = {"output_type": "execute_result", "data": {"image/svg+xml": SVG.splitlines(True), figures.NUMBERS: tables}}
+    kept = {"image/svg+xml": SVG.splitlines(True), figures.NUMBERS: tables, figures.NARROW: "<svg/>"}
+    output = {"output_type": "execute_result", "data": kept}
     path = tmp_path / "a.ipynb"
     notebook = {"cells": [{"cell_type": "markdown"}, {"cell_type": "code", "outputs": [output]}]}
     path.write_text(json.dumps(notebook))
@@ -101,7 +119,7 @@ def test_numbers_are_found_by_the_name_that_the_figure_gets(tmp_path: Path) -> N
     (tmp_path / "claims.json").write_text("[]")  # data beside the figures, and no figure
     found = figures.behind_figures([path], tmp_path)
     name = hashlib.sha256(SVG.encode()).hexdigest()
-    assert found == {"story": figures.Behind(tables), name: figures.Behind(tables)}
+    assert found == {"story": figures.Behind(tables), name: figures.Behind(tables, narrow="<svg/>")}
     left = figures.without_figure_data(notebook)["cells"][1]["outputs"][0]["data"]
     assert list(left) == ["image/svg+xml"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES, EPSILON, STEPS = 100, 0.1, 20
+PAGES = ("book/playground", "notebooks/01_softmax")
+"""The pages that show the attack."""
+shown_on = pytest.mark.parametrize("path", PAGES)
 in_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on this machine (Debian: chromium)")
 
 
@@ -118,14 +122,27 @@ def test_the_attack_of_the_page_is_that_of_the_library(case: Case) -> None:
     assert float(((moved - made.inputs).abs() < 1e-5).float().mean()) > 0.99  # its sign may differ
 
 
+@pytest.mark.site
+def test_only_the_pages_that_show_the_attack_load_its_scripts(html: Path) -> None:
+    loading = {str(path.relative_to(html)) for path in html.rglob("*.html") if "playground.js" in path.read_text()}
+    assert loading == {f"{page}.html" for page in PAGES}
+    for page in PAGES:
+        folder, text = (html / page).parent, (html / f"{page}.html").read_text()
+        assert text.count('<div class="playground" hidden>') == 1
+        for script in re.findall(r'src="([^"]+/explorer/\w+\.js)"', text):
+            assert (folder / script).resolve().is_file(), script
+
+
 @in_browser
 @pytest.mark.site
-def test_the_first_picture_is_the_first_seven_under_ce(browser: Browser, address: str) -> None:
+@shown_on
+def test_the_first_picture_is_the_first_seven_under_ce(browser: Browser, address: str, path: str) -> None:
     images, labels = digits()
     shown = load("ce")
     found = PGD(epsilon=0.1, steps=20, random_start=False, keep="last")(shown.network, images[14:15], labels[14:15])
-    with visit(browser, address, "book/playground.html") as seen:
+    with visit(browser, address, f"{path}.html") as seen:
         text = seen.page.locator(".playground .explorer-text")
+        text.wait_for(state="visible")
         before, after = int(shown.network(images[14:15]).argmax()), int(found.logits.argmax())
         sure = 100 * found.logits.softmax(dim=1).max().item()
         assert text.inner_text().startswith("CE, epsilon 0.1, 20 steps: the answer ")
@@ -138,8 +155,9 @@ def test_the_first_picture_is_the_first_seven_under_ce(browser: Browser, address
 
 @in_browser
 @pytest.mark.site
-def test_a_network_is_attacked_by_keyboard_on_a_phone_in_the_dark(browser: Browser, address: str) -> None:
-    with visit(browser, address, "book/playground.html", width=PHONE, dark=True) as seen:
+@shown_on
+def test_a_network_is_attacked_by_keyboard_on_a_phone_in_the_dark(browser: Browser, address: str, path: str) -> None:
+    with visit(browser, address, f"{path}.html", width=PHONE, dark=True) as seen:
         page, text = seen.page, seen.page.locator(".playground .explorer-text")
         assert text.get_attribute("role") == "status"
         page.get_by_label("Training loss").focus()
@@ -190,7 +208,8 @@ def test_a_reader_draws_without_a_mouse(browser: Browser, address: str) -> None:
 
 @in_browser
 @pytest.mark.site
-def test_without_scripts_the_page_says_what_it_needs(browser: Browser, address: str) -> None:
-    with visit(browser, address, "book/playground.html", scripts=False) as seen:
-        assert seen.page.get_by_text("The attack needs JavaScript").is_visible()
+@pytest.mark.parametrize(("path", "said"), list(zip(PAGES, ("The attack needs JavaScript", "if scripts run there"))))
+def test_without_scripts_the_page_says_what_it_needs(browser: Browser, address: str, path: str, said: str) -> None:
+    with visit(browser, address, f"{path}.html", scripts=False) as seen:
+        assert seen.page.get_by_text(said).is_visible()
         assert not seen.page.locator(".playground").is_visible()

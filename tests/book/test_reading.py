@@ -97,6 +97,21 @@ def test_a_printed_page_has_no_bars_nothing_that_moves_and_nothing_wider_than_pa
 
 @in_browser
 @pytest.mark.site
+@pytest.mark.parametrize(("width", "shape"), [(PHONE, "narrow"), (1280, "wide")])
+def test_a_figure_of_several_panels_is_as_wide_as_the_page(
+    browser: Browser, address: str, width: int, shape: str
+) -> None:
+    with visit(browser, address, "notebooks/05_anatomy.html", width=width) as seen:
+        boxes = [one for one in seen.page.locator(".picture:has(.figure-narrow)").all() if one.is_visible()]
+        assert boxes
+        for box in boxes:
+            [shown] = [one for one in box.locator("img").all() if one.is_visible()]
+            assert shape in str(shown.get_attribute("class"))
+            assert box.evaluate("one => one.scrollWidth <= one.clientWidth")
+
+
+@in_browser
+@pytest.mark.site
 def test_commands_wrap_and_captions_have_the_weight_of_text(browser: Browser, address: str) -> None:
     with visit(browser, address, "book/instructors.html") as seen:
         out = "[...document.querySelectorAll('.highlight-bash pre')].filter(p => p.scrollWidth > p.clientWidth).length"

@@ -285,7 +285,7 @@ def test_the_threshold_moves_along_the_roc_curve(browser: Browser, address: str)
         slider.focus()
         dot = seen.page.locator(".explorer svg").nth(1).locator("circle")
         places = {dot.get_attribute("cy")}
-        for key, said in (("Home", "keeps 100.0%"), ("End", f"of {len(attacked)} attacked ones")):
+        for key, said in (("Home", f"of {len(normal)} normal images"), ("End", f"of {len(attacked)} attacked ones")):
             seen.page.keyboard.press(key)
             assert said in text.inner_text()
             places.add(dot.get_attribute("cy"))

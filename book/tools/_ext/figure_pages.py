@@ -2,7 +2,8 @@
 
 A page shows the twin that fits its theme and loads no other. The dark one is made from the same vector file by turning
 its neutral dark colours into light ones. ``_figures.json`` in the source folder, which ``figures.py`` writes, says by
-the name of each file which numbers it draws, and which data it shows where a reader can move it.
+the name of each file which numbers it draws, which data it shows where a reader can move it, and for a figure of
+several panels which picture a phone shows in its place.
 """
 
 from __future__ import annotations
@@ -53,7 +54,12 @@ def dark(svg: str) -> str:
 @cache
 def size(path: Path) -> tuple[int, int] | None:
     """Width and height in CSS pixels of a vector graphic that gives them in points, as Matplotlib does."""
-    figure = ElementTree.parse(path).getroot()
+    return pixels(path.read_text(encoding="utf-8"))
+
+
+def pixels(svg: str) -> tuple[int, int] | None:
+    """The same of the text of a file."""
+    figure = ElementTree.fromstring(svg)
     lengths = [str(figure.get(side)) for side in ("width", "height")]
     if not all(length.endswith("pt") for length in lengths):
         return None
@@ -112,20 +118,27 @@ def figure_data(source: Path) -> dict[str, dict[str, Any]]:
 
 
 def visit_image(self: HTML5Translator, node: nodes.image) -> None:
-    """Write a figure as its two twins and what stands below them; any other image as Sphinx does."""
+    """Write a figure as its twins, with those for phones, and what stands below; other images as Sphinx does."""
     source = Path(self.builder.srcdir, node["uri"])
-    pixels = size(source) if source.suffix == ".svg" and node["uri"] in self.builder.images else None
-    if pixels is None:
+    wide = size(source) if source.suffix == ".svg" and node["uri"] in self.builder.images else None
+    if wide is None:
         HTML5Translator.visit_image(self, node)
         return
     name, folder = Path(self.builder.images[node["uri"]]).stem, self.builder.imgpath
-    self.body.append(f'<span class="picture pst-scrollable-table-container" style="--natural: {pixels[0]}px">')
-    for kind, ending in (("light", ""), ("dark", "-dark")):
-        what = {"alt": node.get("alt", ""), "src": posixpath.join(folder, f"{name}{ending}.svg"), "loading": "lazy"}
-        more = {"width": str(pixels[0]), "height": str(pixels[1])}
-        self.body.append(self.emptytag(node, "img", "", CLASS=f"figure-{kind}", **what, **more))
-    self.body.append("</span>")
     data = figure_data(Path(self.builder.srcdir)).get(name, {})
+    shapes = [(name, wide, "")]
+    if data.get("narrow"):
+        file = Path(self.builder.outdir, "_images", f"{name}-narrow.svg")
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(data["narrow"], encoding="utf-8")
+        shapes = [(name, wide, " figure-wide"), (file.stem, pixels(data["narrow"]) or wide, " figure-narrow")]
+    self.body.append('<span class="picture pst-scrollable-table-container">')
+    for stem, (width, height), shape in shapes:
+        for kind, ending in (("light", ""), ("dark", "-dark")):
+            what = {"alt": node.get("alt", ""), "src": posixpath.join(folder, f"{stem}{ending}.svg"), "loading": "lazy"}
+            more = {"width": str(width), "height": str(height), "style": f"--natural: {width}px"}
+            self.body.append(self.emptytag(node, "img", "", CLASS=f"figure-{kind}{shape}", **what, **more))
+    self.body.append("</span>")
     if data.get("explorer"):
         self.body.append(moving(data["explorer"], folder.removesuffix("_images")))
     if data.get("numbers"):

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from drs.catalog import PUBLISHED_WEIGHT
 from drs.pages.figures import style
 from drs.pages.figures.drs import epsilons, under
-from drs.pages.figures.figured import Figured, each, interval
+from drs.pages.figures.figured import NARROW, Figured, each, interval
 from drs.pages.figures.rce import arms, loss_of, shares
 from drs.study.experiments.grids import CURVE_ATTACKS
 from drs.study.experiments.networks import WEIGHTS
@@ -36,7 +36,9 @@ class Explorer(Figured):
     data: dict[str, Any] = field(default_factory=dict)
 
     def _repr_mimebundle_(self, **options: object) -> dict[str, Any]:
-        return super()._repr_mimebundle_(**options) | {MIME: self.data}
+        kept = super()._repr_mimebundle_(**options) | {MIME: self.data}
+        kept.pop(NARROW, None)  # on a phone, too, the script draws in place of the picture
+        return kept
 
 
 def weight_explorer(frame: pd.DataFrame) -> Explorer:

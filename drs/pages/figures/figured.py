@@ -11,13 +11,16 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from drs.pages.figures.narrow import narrow
 from drs.pages.markdown import cell
 from drs.statistics import mean_interval
 
-__all__ = ["LONGEST", "MIME", "UNCERTAINTY", "Figured", "Table", "each", "interval"]
+__all__ = ["LONGEST", "MIME", "NARROW", "UNCERTAINTY", "Figured", "Table", "each", "interval"]
 
 MIME = "application/vnd.drs.numbers+json"
 """What a notebook keeps the tables under, next to the picture."""
+NARROW = "application/vnd.drs.narrow+json"
+"""What a notebook keeps a picture for phones under, next to a picture of several panels."""
 LONGEST = 60
 """Rows of a table; the records hold the rest."""
 UNCERTAINTY = ("from", "to", "seeds")
@@ -56,7 +59,8 @@ def each(frame: pd.DataFrame, column: str) -> Iterator[tuple[str, pd.DataFrame]]
 class Figured:
     """A picture and the data frame that it draws.
 
-    A notebook shows the picture and keeps the frame next to it, as one table per panel.
+    A notebook shows the picture and keeps the frame next to it, as one table per panel, and where several panels stand
+    side by side a picture for phones (:func:`~drs.pages.figures.narrow.narrow`).
 
     Attributes:
         figure: The picture.
@@ -108,5 +112,10 @@ class Figured:
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         from IPython.core.pylabtools import print_figure
 
-        picture = print_figure(self.figure, fmt="svg", bbox_inches="tight", metadata={"Date": None})
-        return {"image/svg+xml": picture, MIME: self.tables(), "text/plain": f"a figure of {len(self.frame)} values"}
+        def drawn(figure: Figure) -> Any:
+            return print_figure(figure, fmt="svg", bbox_inches="tight", metadata={"Date": None})
+
+        kept = {"image/svg+xml": drawn(self.figure), MIME: self.tables()}
+        on_phones = narrow(self.figure)
+        kept |= {} if on_phones is None else {NARROW: drawn(on_phones)}
+        return kept | {"text/plain": f"a figure of {len(self.frame)} values"}
