@@ -247,7 +247,8 @@ def audit(
     minutes: Annotated[float, typer.Option(help="What it may take; what does not fit is left out and named.")] = 5.0,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for audit.html and audit.json.")] = None,
     architecture: Annotated[
-        str | None, typer.Option(help="For .safetensors: small_conv, mlp, resnet, or package.module:function.")
+        str | None,
+        typer.Option(help="For .safetensors: small_conv, mlp, lenet, resnet, mmc, or package.module:function."),
     ] = None,
     size: Annotated[int | None, typer.Option(help="Resize images to this height and width.")] = None,
     images: Annotated[int | None, typer.Option(help="How many images; all by default.")] = None,

@@ -6,6 +6,9 @@ The detector is a differentiable score of (model, images), HIGHER = MORE NORMAL,
         features = model.features(images)
         return density.log_density(features, model.head(features).argmax(dim=1))
 
+This one waits for a GPU at every step, because the kernels are sorted by the class that the model names; ``bind`` of
+the density sorts once, for labels that stay the same.
+
 Every attack returns, for each image, the best iterate it saw: among those that fool the classifier the one with the
 highest score, and where none does the one that came nearest to fooling it. ``success`` is judged on the classifier
 alone; whether the detector was evaded too, its threshold says.
