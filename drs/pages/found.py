@@ -167,12 +167,20 @@ def _falls(findings: Sequence[Finding], adaptive: pd.DataFrame) -> list[str]:
 
     known, blind = through("union"), through("blind")
     best = min(known, key=lambda metric: known[metric])
-    head = "defeats it" if found.judgement.verdict in LOST else "meets resistance"
     return [
-        f"**An attacker who knows the detector {head}.** Even with the score that serves it best, "
-        f"{_percent(known[best])} of the attacked images are misclassified and accepted behind an RCE network; "
-        f"attacks that do not know of the detector get {_percent(blind[best])} through{_link(found)}."
+        f"**{_KNOWING[found.judgement.verdict]}.** Misclassified and accepted behind an RCE network, with the score "
+        f"that serves it best: {details(found.judgement).partition(': ')[2]}. Attacks that do not know of the detector "
+        f"get {_percent(blind[best])} past {DETECTORS[best]} at epsilon {SHOWN:g}{_link(found)}."
     ]
+
+
+_KNOWING = {
+    "held": "The detector withstands an attacker who knows it",
+    "partly held": "The detector withstands an attacker who knows it at some budgets only",
+    "undecided": "The detector is not shown to withstand an attacker who knows it",
+    "failed": "An attacker who knows the detector defeats it",
+    "not tested": "Whether the detector withstands one who knows it was not tested: the networks had not learnt",
+}
 
 
 def _together(findings: Sequence[Finding]) -> list[str]:
