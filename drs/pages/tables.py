@@ -24,6 +24,8 @@ from drs.study.metrics import DETECTORS, SPREADS
 from drs.study.published import published
 
 __all__ = [
+    "NOT_NEGATIVE",
+    "OTHER_SHARES",
     "SHARE",
     "TABLED",
     "alarms",
@@ -40,6 +42,7 @@ __all__ = [
     "false_classes",
     "losses",
     "over_seeds",
+    "possible",
     "rejected",
     "rises_again",
     "share_of_step",
@@ -54,6 +57,21 @@ TABLED = (0.02, 0.05, 0.1)
 """Budgets of the table of losses."""
 SHARE = (0.0, 1.0)
 """Where an accuracy, an area under accuracy, an AUC or a calibration error can lie."""
+OTHER_SHARES = frozenset(
+    {
+        *("calibration_error", "zero_gradient_share", "caption_exact", "overlap_steps", "ece", "ece_shift", "hits"),
+        *("hits_shift", "aupr", "eer", "fnmr", "restrained_batches"),
+    }
+)
+"""Names of metrics that lie between 0 and 1, though the unit of their kind does not say it."""
+NOT_NEGATIVE = frozenset(
+    {
+        *("gradient_norm", "logit_norm", "relative_spread", "non_me", "std_logits", "ddn", "distortion"),
+        *("seconds_per_example", "train_loss", "scaled_penalty", "false_std", "batch_std", "nll", "nll_shift"),
+        *("brier", "brier_shift", "fisher"),
+    }
+)
+"""Names of metrics that are norms, distances, times, entropies or losses, and so never below 0."""
 
 
 def correlation_table(
@@ -118,9 +136,10 @@ def over_seeds(
         frame: One row per network.
         by: The column whose values are the rows.
         columns: The numbers.
-        within: The least and the largest value that a number can have, for all columns or for some by name. The
-            interval is then written by its ends, cut there, in place of half its width, and numbers that are the same
-            at every seed say so, as a t interval of no width would mislead. A share is cut at 1 in any case.
+        within: The least and the largest value that a number can have, where the interval is cut, for all columns or
+            for some by name; for the others :func:`possible` says it. A share is cut at 1 in any case.
+
+    Numbers that are the same at every seed say so, as a t interval of no width would mislead.
     """
     table = {}
     for value in dict.fromkeys(frame[by]):
@@ -135,18 +154,34 @@ def over_seeds(
             interval = mean_interval(values)
             digits = ".2g" if 0 < abs(interval.mean) < 0.001 else ".3f"
             cells[column] = f"{interval.mean:{digits}}"
-            limits = within.get(column) if isinstance(within, Mapping) else within
-            if len(values) >= 3 and limits is None:
-                cells[column] += f" ± {(interval.high - interval.low) / 2:{digits}}"
-            elif len(values) >= 3 and limits is not None:
-                highest = min(limits[1], 1.0) if _is_share(column) else limits[1]
-                low, high = max(limits[0], interval.low), min(highest, interval.high)
+            if len(values) >= 3:
+                limits = possible(column)
+                least, most = within.get(column, limits) if isinstance(within, Mapping) else within or limits
+                most = min(most, 1.0) if _is_share(column) else most
+                low, high = max(least, interval.low), min(most, interval.high)
                 same = bool((values == values[0]).all())
                 cells[column] += " at each seed" if same else f" [{low:{digits}}, {high:{digits}}]"
             if len(values) < len(rows):
                 cells[column] += f" ({len(values)} of {len(rows)})"
         table[value] = cells | {"seeds": str(len(rows))}
     return pd.DataFrame.from_dict(table, orient="index")
+
+
+def possible(column: str) -> tuple[float, float]:
+    """The least and the largest value that a column of records can have; both infinite where its name does not say.
+
+    >>> possible("worst@0.05"), possible("gradient_norm_median"), possible("clean_margin_median")
+    ((0.0, 1.0), (0.0, inf), (-inf, inf))
+    """
+    if _is_share(column):
+        return SHARE
+    try:
+        name = metrics.Metric.parse(column).name
+    except UsageError:
+        return -np.inf, np.inf
+    if name in OTHER_SHARES:
+        return SHARE
+    return (0.0 if name in NOT_NEGATIVE else -np.inf), np.inf
 
 
 def _is_share(column: str) -> bool:

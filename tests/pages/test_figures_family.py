@@ -90,4 +90,4 @@ def test_published_numbers_stand_next_to_ours_at_the_same_budget() -> None:
         ["PGD, 0.2", "CE", "1.58", "no"],
         ["PGD, 0.2", "GCE", "9.55", "no"],
     ]
-    assert table["ours"].tolist() == ["40.0", "51.0 ± 12.7", "10.0", "21.0 ± 12.7"]
+    assert table["ours"].tolist() == ["40.0", "51.0 [38.3, 63.7]", "10.0", "21.0 [8.3, 33.7]"]

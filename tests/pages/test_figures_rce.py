@@ -152,6 +152,18 @@ def test_auc_map_writes_the_mean() -> None:
     assert np.asarray(axes.collections[0].get_array()).ravel().tolist() == pytest.approx([0.85, 0.7])
 
 
+def test_the_highest_cell_of_each_column_is_named_unless_it_rests_on_few() -> None:
+    frame = pd.DataFrame(
+        {"network.loss": ["ce", "rce"], "auc.k_density.cw": [0.8, 0.9], "successes.cw": [20.0, 9.0]}
+        | {"auc.non_me.cw": [0.7, 0.95], "auc.k_density.cw_hc": [0.7, NAN], "successes.cw_hc": [9.0, 0.0]}
+    )
+    said = "The highest mean of each column, cells in brackets left out: C&W: CE, K-density."
+    assert rce.highest(frame, ("cw", "cw_hc")) == said
+    assert rce.highest(frame, ("cw_hc",)).startswith("No cell rests")
+    same = frame.assign(**{"successes.cw": 20.0, "auc.k_density.cw": 0.95})
+    assert rce.highest(same, ("cw",)).endswith("C&W: CE, K-density and RCE, non-ME and RCE, K-density.")
+
+
 def test_shares_of_a_histogram_keep_what_lies_beyond_its_ends() -> None:
     found = rce.shares(np.array([-5.0, 0.1, 0.6, 9.0]), np.array([0.0, 0.5, 1.0]))
     assert {name: values.tolist() for name, values in found.items()} == {

@@ -49,3 +49,14 @@ def test_squares_stand_where_alarms_fired_and_frames_where_they_name_the_cause()
     [shown] = made.tables()
     assert shown["columns"] == ["subject", "zero gradients", "black box wins"]
     assert shown["rows"] == [["CE network", "0", "0"], ["rounding", "1", "0.5"]]
+
+
+def test_misses_are_named_with_the_share_of_the_seeds_that_heard_them() -> None:
+    assert zoo.misses(frame(), NAMES, {"rounding": ("zero gradients",)}) == (
+        "In the figure 1 of 1 broken subjects raise every alarm that names their cause, at every seed."
+    )
+    causes: dict[str, tuple[str, ...]] = {"rounding": ("black box wins", "randomised"), "CE network": ()}
+    assert zoo.misses(frame(), NAMES, causes) == (
+        "In the figure 0 of 1 broken subjects raise every alarm that names their cause, at every seed. The rest: "
+        "rounding (black box wins at 50% of the seeds, randomised at 0% of the seeds)."
+    )

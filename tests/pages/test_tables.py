@@ -17,6 +17,8 @@ from drs.pages.chapter import folded, prose, provenance, sentence, table, verdic
 from drs.pages.claims import interval
 from drs.pages.front import BEGIN, END, fill
 from drs.pages.tables import (
+    NOT_NEGATIVE,
+    OTHER_SHARES,
     correlation_table,
     detection_comparison,
     failed_trainings,
@@ -28,6 +30,7 @@ from drs.pages.tables import (
 from drs.paths import project_root
 from drs.study import claims
 from drs.study.claims.base import Claim, Finding, Judgement
+from drs.study.metrics import KINDS
 from drs.study.records import Record, Run
 
 
@@ -69,16 +72,16 @@ def test_over_seeds() -> None:
     frame = pd.DataFrame({"variant": ["b", "b", "b", "a", "c"], "x": [1.0, 2.0, 3.0, 5.0, np.nan]})
     found = over_seeds(frame, "variant", ["x"])
     assert list(found.index) == ["b", "a", "c"]
-    assert found.loc["b", "x"] == "2.000 ± 2.484"  # t(2, 0.975) = 4.303 times 1 / sqrt(3)
+    assert found.loc["b", "x"] == "2.000 [-0.484, 4.484]"  # t(2, 0.975) = 4.303 times 1 / sqrt(3)
     assert (found.loc["a", "x"], found.loc["a", "seeds"]) == ("5.000", "1")
     assert (found.loc["c", "x"], found.loc["c", "seeds"]) == ("none", "1")
     some = over_seeds(frame.assign(variant="d"), "variant", ["x"])
-    assert some.loc["d", "x"] == "2.750 ± 2.718 (4 of 5)"  # sd 1.708, t(3, 0.975) = 3.182 over the root of 4
+    assert some.loc["d", "x"] == "2.750 [0.032, 5.468] (4 of 5)"  # sd 1.708, t(3, 0.975) = 3.182 over the root of 4
     assert over_seeds(frame.tail(3).assign(variant="e", x=[1.0, 2.0, np.nan]), "variant", ["x"]).loc["e", "x"] == (
         "1.500 (2 of 3)"  # an interval of two numbers would span everything
     )
     within = over_seeds(frame.assign(y=[0.5, 0.5, 0.5, 0.25, np.nan]), "variant", ["x", "y"], within=(0.0, 4.0))
-    assert list(within.loc["b"]) == ["2.000 [0.000, 4.000]", "0.500 at each seed", "3"]  # 2.000 ± 2.484 is cut
+    assert list(within.loc["b"]) == ["2.000 [0.000, 4.000]", "0.500 at each seed", "3"]  # 2.484 on each side is cut
     assert list(within.loc["a"]) == ["5.000", "0.250", "1"]
     shares = frame.assign(accuracy=[0.9, 1.0, 0.95, 1.0, 1.0])
     found = over_seeds(shares, "variant", ["accuracy"], within=(0.0, np.inf))
@@ -90,8 +93,20 @@ def test_over_seeds() -> None:
 def test_over_seeds_cuts_intervals_to_what_is_possible() -> None:
     frame = pd.DataFrame({"variant": ["b"] * 3, "x": [1.0, 2.0, 3.0], "y": [1.0, 2.0, 3.0]})  # 2 with 2.484 around it
     found = over_seeds(frame, "variant", ["x", "y"], within={"x": (0.0, 4.0)})
-    assert list(found.loc["b"]) == ["2.000 [0.000, 4.000]", "2.000 ± 2.484", "3"]
+    assert list(found.loc["b"]) == ["2.000 [0.000, 4.000]", "2.000 [-0.484, 4.484]", "3"]
     assert over_seeds(frame, "variant", ["x"], within={"x": (-9.0, 9.0)}).loc["b", "x"] == "2.000 [-0.484, 4.484]"
+    known = pd.DataFrame({"variant": ["b"] * 3, "pgd@0.1": [0.0, 0.5, 1.0], "nll.plain": [1.0, 2.0, 3.0]})
+    assert list(over_seeds(known, "variant", ["pgd@0.1", "nll.plain"]).loc["b"]) == [
+        *("0.500 [0.000, 1.000]", "2.000 [0.000, 4.484]", "3"),  # a share, and a loss that is never negative
+    ]
+    assert over_seeds(known, "variant", ["pgd@0.1"], within=(-9.0, 9.0)).loc["b", "pgd@0.1"] == "0.500 [-0.742, 1.000]"
+
+
+def test_every_metric_that_is_said_to_have_limits_exists() -> None:
+    forms = [form for kind in KINDS for form in kind.labels]
+    for name in OTHER_SHARES | NOT_NEGATIVE:
+        assert any(form == name or form.startswith((f"{name}_", f"{name}.")) for form in forms), name
+    assert not OTHER_SHARES & NOT_NEGATIVE
 
 
 def test_failed_trainings_are_named_and_counted() -> None:

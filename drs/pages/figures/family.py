@@ -187,14 +187,16 @@ def against_published(frame: pd.DataFrame) -> pd.DataFrame:
         if row["attack"] in attacks:
             values = frame.loc[frame["variant"] == row["objective"], f"{attacks[row['attack']]}@{row['epsilon']:g}"]
             found = mean_interval(100.0 * values)
-            half = "" if np.isnan(found.high) else f" ± {found.high - found.mean:.1f}"
+            low, high = max(found.low, 0.0), min(found.high, 100.0)
+            same = values.nunique() == 1
+            ends = "" if np.isnan(found.high) else " at each seed" if same else f" [{low:.1f}, {high:.1f}]"
             table.append(
                 {
                     "attack": f"{row['attack'].upper()}, {row['epsilon']:g}",
                     "loss": style.name(row["objective"]),
                     "published": f"{row['accuracy_percent']:.2f}",
                     "checked": row["checked"],
-                    "ours": f"{found.mean:.1f}{half}",
+                    "ours": f"{found.mean:.1f}{ends}",
                 }
             )
     return pd.DataFrame(table).set_index("attack")

@@ -27,6 +27,7 @@ __all__ = [
     "constants",
     "embedding",
     "exponents",
+    "highest",
     "histograms",
     "loss_of",
     "over_epsilon",
@@ -274,6 +275,24 @@ def auc_map(frame: pd.DataFrame, attacks: Sequence[str]) -> Figured:
     axes.invert_yaxis()
     figure.colorbar(mesh, ax=axes, fraction=0.04, pad=0.01, label="AUC")
     return Figured(figure=figure, frame=drawn, places=("network",), series=("attack",), values=("AUC",))
+
+
+def highest(frame: pd.DataFrame, attacks: Sequence[str]) -> str:
+    """A sentence: which row of :func:`auc_map` has the highest mean under each attack, without cells in brackets.
+
+    Args:
+        frame: Records of the experiment ``detection``, of one architecture.
+        attacks: As the records name them.
+    """
+    drawn = auc_map(frame, attacks).frame
+    firm = drawn[~drawn["few"]].dropna(subset=["AUC"])
+    best = [
+        f"{attack}: {' and '.join(cells.loc[cells['AUC'] == cells['AUC'].max(), 'network'])}"
+        for attack, cells in firm.groupby("attack", sort=False)
+    ]
+    if not best:
+        return "No cell rests on enough successes to name a highest one."
+    return f"The highest mean of each column, cells in brackets left out: {'; '.join(best)}."
 
 
 def shares(values: NDArray[np.float64], edges: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
@@ -10,7 +11,7 @@ from matplotlib.figure import Figure
 
 from drs.pages.figures import style
 from drs.pages.figures.figured import Figured, each, interval
-from drs.pages.tables import over_seeds
+from drs.pages.tables import over_seeds, possible
 from drs.study.experiments.related import CONTRASTS, DIGITS, NOISES
 from drs.study.metrics import column, columns
 from drs.study.records import Record
@@ -133,8 +134,8 @@ def captioners(frame: pd.DataFrame) -> pd.DataFrame:
         column("overlap_steps_10", attack="noise"): "10 steps of noise",
         column("overlap_steps_10", attack="zero"): "10 steps, gradient 0",
     }
-    named = frame.assign(variant=frame["variant"].map(CAPTIONERS)).rename(columns=shown)
-    return over_seeds(named, "variant", list(shown.values()))
+    named = frame.assign(variant=frame["variant"].map(CAPTIONERS))
+    return over_seeds(named, "variant", list(shown)).rename(columns=shown)
 
 
 def own_loss(frame: pd.DataFrame, steps: int = 4) -> str:
@@ -164,7 +165,8 @@ def _by_arm(frame: pd.DataFrame, arms: Mapping[str, str], heads: Mapping[str, st
     for arm, said in arms.items():
         names = {column(head, attack=arm): label for head, label in heads.items()}
         parts.append(frame[list(names)].rename(columns=names).assign(arm=said))
-    return over_seeds(pd.concat(parts), "arm", list(heads.values()))
+    limits = {label: possible(column(head, attack=next(iter(arms)))) for head, label in heads.items()}
+    return over_seeds(pd.concat(parts), "arm", list(heads.values()), within=limits)
 
 
 def penalised(frame: pd.DataFrame) -> pd.DataFrame:
@@ -204,7 +206,7 @@ def shifts(frame: pd.DataFrame) -> pd.DataFrame:
         rest = (total - turned.sum(axis=1)) / others
         found = {"arm": said, "NLL, rotation": turned.mean(axis=1), "NLL, noise and contrast": rest}
         parts.append(pd.DataFrame(found))
-    return over_seeds(pd.concat(parts), "arm", ["NLL, rotation", "NLL, noise and contrast"])
+    return over_seeds(pd.concat(parts), "arm", ["NLL, rotation", "NLL, noise and contrast"], within=(0.0, math.inf))
 
 
 def calibration(
@@ -308,5 +310,5 @@ def trainings(frame: pd.DataFrame) -> pd.DataFrame:
         for end, said in (("before", "first"), ("after", "last"))
     }
     shown |= {"restrained_batches": "restrained batches", "train_accuracy": "accuracy of what embeds digits"}
-    named = frame.assign(dataset=frame["dataset"].map(DATA)).rename(columns=shown)
-    return over_seeds(named, "dataset", list(shown.values()))
+    named = frame.assign(dataset=frame["dataset"].map(DATA))
+    return over_seeds(named, "dataset", list(shown)).rename(columns=shown)

@@ -209,8 +209,8 @@ def dependence(frame: pd.DataFrame) -> Figured:
 def looked_at(frame: pd.DataFrame) -> pd.DataFrame:
     """What every kind of network looks like without an attack, and the area that attacks leave; over seeds."""
     rows = _named(frame)
-    kinds = rows.assign(kind=rows["network"] + ", " + rows["loss"]).rename(columns=ANSWERS)
-    return over_seeds(kinds, "kind", list(ANSWERS.values()))
+    kinds = rows.assign(kind=rows["network"] + ", " + rows["loss"])
+    return over_seeds(kinds, "kind", list(ANSWERS)).rename(columns=ANSWERS)
 
 
 def standing(frame: pd.DataFrame, epsilon: float = 0.05) -> pd.DataFrame:
@@ -222,8 +222,8 @@ def standing(frame: pd.DataFrame, epsilon: float = 0.05) -> pd.DataFrame:
         **{f"temperature_{value:g}": f"PGD, logits / {value:g}" for value in (0.1, 1.0, 10.0, 100.0)},
     }
     rows = _named(frame)
-    kinds = rows.assign(kind=rows["network"] + ", " + rows["loss"]).rename(columns=shown)
-    return over_seeds(kinds, "kind", [name for name in shown.values() if name in kinds])
+    kinds = rows.assign(kind=rows["network"] + ", " + rows["loss"])
+    return over_seeds(kinds, "kind", [name for name in shown if name in kinds]).rename(columns=shown)
 
 
 def _judged(values: Iterable[float], base: Iterable[float]) -> str:

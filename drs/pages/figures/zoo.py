@@ -11,7 +11,7 @@ from drs.pages.figures import style
 from drs.pages.figures.figured import Figured, each
 from drs.study.metrics import alarm_word, columns
 
-__all__ = ["heard", "matrix"]
+__all__ = ["heard", "matrix", "misses"]
 
 
 def heard(frame: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
@@ -68,3 +68,35 @@ def matrix(frame: pd.DataFrame, names: tuple[str, ...], named: Mapping[str, tupl
     axes.set_axisbelow(True)
     style.tidy(axes)
     return Figured(figure=figure, frame=drawn, places=("subject",), series=("alarm",), values=("share",))
+
+
+def misses(frame: pd.DataFrame, names: tuple[str, ...], named: Mapping[str, tuple[str, ...]]) -> str:
+    """A sentence: how many broken subjects raise every alarm that names their cause at every seed, and which do not.
+
+    >>> frame = pd.DataFrame({"subject": ["noise", "noise"], "alarm.labels_change": [1.0, 0.0]})
+    >>> misses(frame, ("labels change",), {"noise": ("labels change",)}).split("The rest: ")[1]
+    'noise (labels change at 50% of the seeds).'
+
+    Args:
+        frame: Records of the experiment ``zoo``, networks or attacks.
+        names: Alarms.
+        named: The alarms that name the cause, by subject; a subject without any is not counted.
+    """
+    drawn = heard(frame, names)
+    found = {(row["subject"], row["alarm"]): row["share"] for row in drawn.to_dict("records")}
+    broken = [subject for subject in dict.fromkeys(drawn["subject"]) if named.get(subject)]
+    late = {
+        subject: [
+            f"{name} at {found.get((subject, name), 0.0):.0%} of the seeds"
+            for name in named[subject]
+            if found.get((subject, name), 0.0) < 1.0
+        ]
+        for subject in broken
+    }
+    rest = "; ".join(f"{subject} ({', '.join(words)})" for subject, words in late.items() if words)
+    whole = sum(not words for words in late.values())
+    told = (
+        f"In the figure {whole} of {len(broken)} broken subjects raise every alarm that names their cause, "
+        "at every seed."
+    )
+    return f"{told} The rest: {rest}." if rest else told
