@@ -46,3 +46,14 @@ def test_pictures_and_curves_keep_what_they_show() -> None:
     ]
     drawn = foundations.curves(pd.DataFrame(rows)).figure.axes[0].lines
     assert [np.asarray(line.get_ydata()).tolist() for line in drawn] == [[1.0, 0.9], [1.0, 0.9]]
+
+
+def test_the_band_lies_between_the_certified_and_the_attacked_accuracy() -> None:
+    frame = pd.DataFrame({"epsilon": [0.01, 0.02], "certified": [0.5, 0.25], "attacked": [0.75, 0.5]})
+    made = foundations.between(frame)
+    axes = made.figure.axes[0]
+    assert [np.asarray(line.get_ydata()).tolist() for line in axes.lines] == [[0.75, 0.5], [0.5, 0.25]]
+    corners = np.asarray(axes.collections[0].get_paths()[0].vertices)
+    assert (corners[:, 1].min(), corners[:, 1].max()) == (0.25, 0.75)
+    [shown] = made.tables()
+    assert shown["columns"] == ["epsilon", "certified", "attacked"]

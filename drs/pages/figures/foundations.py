@@ -14,7 +14,7 @@ from drs.detection import auc, roc
 from drs.pages.figures import style
 from drs.pages.figures.figured import Figured, each
 
-__all__ = ["balls", "curves", "kernels", "pictures", "roc_by_hand", "softmax_and_gradient"]
+__all__ = ["balls", "between", "curves", "kernels", "pictures", "roc_by_hand", "softmax_and_gradient"]
 
 TRUE, FALSE = "#0072B2", "#D55E00"
 
@@ -125,6 +125,25 @@ def curves(frame: pd.DataFrame) -> Figured:
             axes.set_ylabel("accuracy")
             axes.legend(loc="lower left")
     return Figured(figure=figure, frame=frame, places=("epsilon",), series=("attack",), panel=("network",))
+
+
+def between(frame: pd.DataFrame) -> Figured:
+    """Two bounds of robust accuracy over the budget, with the band in which the truth lies.
+
+    Args:
+        frame: Columns epsilon, certified and attacked.
+    """
+    figure = Figure(figsize=(5, 2.9), layout="constrained")
+    axes = figure.subplots()
+    axes.fill_between(frame["epsilon"], frame["certified"], frame["attacked"], color="#777777", alpha=0.25)
+    axes.plot(frame["epsilon"], frame["attacked"], marker="o", color=FALSE, label="under attack: not above")
+    axes.plot(frame["epsilon"], frame["certified"], marker="s", color=TRUE, label="certified: not below")
+    axes.set_xlabel("epsilon")
+    axes.set_ylabel("robust accuracy")
+    axes.set_ylim(0, 1.02)
+    axes.legend(loc="lower left")
+    style.tidy(axes)
+    return Figured(figure=figure, frame=frame, places=("epsilon",))
 
 
 def roc_by_hand(normal: Sequence[float], attacked: Sequence[float]) -> Figured:
