@@ -216,7 +216,7 @@ def test_what_the_attackers_get_through_is_said_with_the_verdict(verdict: str, h
     judged = finding("C5", verdict)
     judged = replace(judged, judgement=replace(judged.judgement, detail="undetected by budget: 0.50 at 0.1"))
     row = {f"undetected.{m}.union@0.1": 0.9 for m in METRICS} | {f"undetected.{m}.blind@0.1": 0.7 for m in METRICS}
-    row |= {"undetected.non_me.union@0.1": 0.5, "undetected.non_me.blind@0.1": 0.125, "network.loss": "rce"}
-    (said,) = found._falls([judged], pd.DataFrame([row]))
+    row |= {"undetected.non_me.union@0.1": 0.5, "undetected.non_me.blind@0.1": 0.125}
+    (said,) = found._falls([judged], pd.DataFrame([{**row, "network.loss": "rce"}]))
     assert said.startswith(f"**{head}")
     assert "serves it best: 0.50 at 0.1. Attacks that do not know of the detector get 12% past non-ME at" in said
