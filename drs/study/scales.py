@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from drs.paths import scratch_results_root
 from drs.study.plan import Scale
-from drs.study.profiles import DEFAULT, get_profile
+from drs.study.profiles import DEFAULT, PROFILES, get_profile
 from drs.study.records import Record, to_frame
 from drs.study.results import Results
 
@@ -60,12 +60,24 @@ class Everywhere:
 
         for one in self.every:
             drawn = draw(one)
-            if (figure := getattr(drawn, "figure", None)) is None:
+            if getattr(drawn, "figure", None) is None:  # a heading between pictures would get their cell's caption
                 display(Markdown(f"**{one.scale}**"))
-            else:  # a captioned cell would give a heading between its pictures a caption of its own
-                figure.suptitle(str(one.scale), fontsize="small")
-            display(drawn)
+            display(_named(drawn, one.scale))
         return None
+
+    def once(self, draw: Callable[[Shown], Any]) -> Any:
+        """The result of ``draw`` at the strongest scale alone, for what would fill the page at every one."""
+        rank = list(PROFILES)
+        strongest = max(self.every, key=lambda shown: rank.index(shown.scale.profile))
+        drawn = draw(strongest)
+        return drawn if len(self.every) == 1 else _named(drawn, strongest.scale)
+
+
+def _named(drawn: Any, scale: Scale) -> Any:
+    """A figure under the name of its scale; anything else as it is."""
+    if (figure := getattr(drawn, "figure", None)) is not None:
+        figure.suptitle(str(scale), fontsize="small")
+    return drawn
 
 
 def at_every_scale(experiment: str, profile: str = DEFAULT, *, arrays: bool = False) -> Everywhere:

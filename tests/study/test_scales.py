@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
 
 from drs.errors import UsageError
 from drs.study.experiments import EXPERIMENTS
@@ -108,3 +110,13 @@ def test_one_scale_is_the_cells_result_and_several_are_displayed(monkeypatch: py
     assert Everywhere([one, other]).show(lambda at: at.scale.dataset) is None
     assert seen[1::2] == ["mnist5k", "mnist"]
     assert [label.data for label in seen[::2]] == ["**quick, mnist5k**", "**quick, mnist**"]
+
+
+def test_once_draws_the_strongest_scale_and_names_it() -> None:
+    every = [Shown(Scale(profile, "mnist"), []) for profile in ("quick", "paper", "full")]
+    made = Everywhere(every).once(lambda at: SimpleNamespace(figure=Figure(), at=at))
+    assert made.at is every[1]
+    assert made.figure.get_suptitle() == "paper, mnist"
+    alone = Everywhere(every[:1]).once(lambda at: SimpleNamespace(figure=Figure(), at=at))
+    assert alone.figure.get_suptitle() == ""
+    assert Everywhere(every).once(lambda at: str(at.scale)) == "paper, mnist"
