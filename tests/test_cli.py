@@ -145,7 +145,7 @@ def test_ones_own_folder_of_images(drs: Command, tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ("run nothing", "unknown experiment 'nothing': expected one of anatomy, "),
+        ("run nothing", "unknown experiment 'nothing': expected one of adaptive, anatomy, "),
         ("run counter --profile large", "unknown profile 'large': expected one of full, paper, quick, smoke"),
         ("status --profile large", "unknown profile 'large'"),
         ("run counter -p smoke --dataset cats", "unknown data set 'cats': expected one of "),

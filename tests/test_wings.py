@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 METHOD = {"losses", "family", "spread", "statistics", "detection", "training", "attacks", "evaluation"}
-WINGS = dict.fromkeys(("errors", "paths", "catalog", "_checks", "_lazy", "_seeding"), 0)
+WINGS = dict.fromkeys(("errors", "paths", "catalog", "_checks", "_files", "_lazy", "_seeding"), 0)
 WINGS |= dict.fromkeys((*METHOD, "_many_classes"), 1)
 WINGS |= {"study": 2, "pages": 3, "classroom": 3, "cli": 4, "__main__": 4}
 

@@ -257,7 +257,7 @@ def test_errors() -> None:
 @pytest.mark.parametrize(
     ("calibration", "sentence"),
     [
-        (255.0 * CALIBRATION, "expected images in"),
+        (255.0 * CALIBRATION, r"expected pixels in \[0, 1\], got values from 0 to 127"),
         (torch.full_like(CALIBRATION, math.nan), "expected images without NaN"),
         (CALIBRATION.flatten(1), r"expected calibration images such as \(.*\) on cpu, got \(\d+,\) on cpu"),
     ],

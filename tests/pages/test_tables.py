@@ -183,7 +183,7 @@ def test_a_verdict_says_when_its_rule_was_fixed(monkeypatch: pytest.MonkeyPatch)
     text = verdict("C4").data
     assert "Rule: Held if" in text
     assert "**When the rule was fixed.** Amended after results were seen: The first rule averaged" in text
-    assert "mended" not in verdict("C5").data
+    assert "mended" not in verdict("C6").data
     monkeypatch.setattr(notebook, "said", lambda claim: 'code changed since: "Names *once*" (1a2b3c4)')
     assert verdict("A3").data.splitlines()[-1] == (
         '**When the rule was fixed.** Code changed since: "Names \\*once\\*" (1a2b3c4).'

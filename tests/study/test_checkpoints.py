@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors import SafetensorError
 
 from drs.errors import RecordError, UsageError
 from drs.study import checkpoints
@@ -165,11 +164,10 @@ def test_no_flipped_bit_is_used(folder: Path, calls: list[TrainingSpec]) -> None
 
 
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(weights: object, path: Path, **_: object) -> None:
-        path.write_bytes(b"half")
-        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+    def full(unfinished: Path, path: Path) -> Path:
+        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoints, "save_file", full)
+    monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(UsageError, match=r"^cannot write the checkpoint .*: .*No space left on device"):
         trained(SPEC, CPU)
     assert [path.suffix for path in folder.iterdir()] == [".lock"]
